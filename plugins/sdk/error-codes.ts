@@ -34,6 +34,12 @@ export const errorCodes = {
     cure: 'use the nearest known option that the message names',
   },
   PROTO_UNSUPPORTED: { cause: 'the driver does not offer this', cure: 'see the manual page of the driver' },
+
+  // NET_: networks and addresses
+  NET_ADDRESS_INVALID: {
+    cause: 'a text is no IP address, prefix or MAC address',
+    cure: 'write it as the message shows',
+  },
 } as const satisfies Record<string, ErrorMeaning>;
 
 export type ErrorCode = keyof typeof errorCodes;
