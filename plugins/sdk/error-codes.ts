@@ -40,6 +40,28 @@ export const errorCodes = {
     cause: 'a text is no IP address, prefix or MAC address',
     cure: 'write it as the message shows',
   },
+  // STORE_: the records on disk
+  STORE_CORRUPT: {
+    cause: 'the record file is damaged or is no database',
+    cure: 'move the file that the message names away and start again: what the kernel still shows is adopted where possible',
+  },
+  STORE_FULL: { cause: 'the disk of the state folder is full', cure: 'make room on it and repeat the command' },
+  STORE_IO: {
+    cause: 'the record file cannot be created, read or written',
+    cure: 'check the state folder and its mount: it must be writable for the daemon',
+  },
+  STORE_LOCKED: {
+    cause: 'another process has the record file open',
+    cure: 'stop the other daemon or give this one its own --state-dir',
+  },
+  STORE_NEWER: {
+    cause: 'the records were written by a newer version of the daemon',
+    cure: 'run that version again, or move the record file away',
+  },
+  STORE_USE: {
+    cause: 'a defect: the record store was used in a way it does not allow',
+    cure: 'report it with the daemon log',
+  },
 } as const satisfies Record<string, ErrorMeaning>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -1,0 +1,152 @@
+/**
+ * Child processes: no shell, messages in the C locale, a deadline, a cap on what is kept of the output. A failure keeps the
+ * command's own words. Never starts anything in the background: the promise settles when the child is gone.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface CommandOptions {
+  /** The child gets SIGTERM at this time and SIGKILL half a second later. */
+  readonly timeoutMs: number;
+  /** Written to standard input, which is then closed. */
+  readonly input?: string | Uint8Array;
+  /** Added to our own environment; LC_ALL is always C. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** The child is ended when either stream exceeds this; default 16 MiB. */
+  readonly maxOutputBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface CommandResult {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Why a command failed: it could not be started, said no, took too long, was aborted, or wrote too much. */
+export type CommandFailure = 'spawn' | 'exit' | 'timeout' | 'aborted' | 'output';
+
+export interface CommandErrorFields {
+  readonly reason: CommandFailure;
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly explanation: string;
+  readonly cause?: unknown;
+}
+
+export class CommandError extends Error {
+  override readonly name: string = 'CommandError';
+  readonly reason: CommandFailure;
+  readonly file: string;
+  readonly args: readonly string[];
+  /** null when the child was ended by a signal or never ran. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor(fields: CommandErrorFields) {
+    const words = fields.stderr.trim().replaceAll(/\s*\n\s*/g, '; ');
+    super(
+      `${[fields.file, ...fields.args].join(' ')} ${fields.explanation}${words && `: ${words}`}`,
+      fields.cause === undefined ? undefined : { cause: fields.cause },
+    );
+    this.reason = fields.reason;
+    this.file = fields.file;
+    this.args = fields.args;
+    this.exitCode = fields.exitCode;
+    this.stdout = fields.stdout;
+    this.stderr = fields.stderr;
+  }
+}
+
+const killGraceMs = 500;
+/** A grandchild that lives on (mount.nfs starts rpc.statd) keeps the pipes open: they are not waited for longer than this. */
+const drainGraceMs = 250;
+const defaultMaxOutputBytes = 16 * 1024 * 1024;
+
+/** Runs to completion; throws CommandError unless the exit code is 0. The child is forked before this returns. */
+export function runCommand(file: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  const fail = (reason: CommandFailure, explanation: string, exitCode: number | null, cause?: unknown): void => {
+    const output = { stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+    reject(new CommandError({ reason, explanation, file, args, exitCode, ...output, cause }));
+  };
+  if (options.signal?.aborted) {
+    fail('aborted', 'was not started: already aborted', null, options.signal.reason);
+    return promise;
+  }
+
+  const child = spawn(file, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env, LC_ALL: 'C' },
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  });
+  let ended: { reason: CommandFailure; explanation: string } | undefined;
+  let killTimer: NodeJS.Timeout | undefined;
+  const end = (reason: CommandFailure, explanation: string): void => {
+    if (ended) return;
+    ended = { reason, explanation };
+    child.kill('SIGTERM');
+    killTimer = setTimeout(() => child.kill('SIGKILL'), killGraceMs);
+  };
+
+  const deadline = setTimeout(() => end('timeout', `did not end within ${options.timeoutMs} ms`), options.timeoutMs);
+  const onAbort = (): void => end('aborted', 'was aborted');
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
+  collect(child.stdout, stdout, maxBytes, () => end('output', `wrote more than ${maxBytes} bytes`));
+  collect(child.stderr, stderr, maxBytes, () => end('output', `wrote more than ${maxBytes} bytes`));
+  feed(child, options.input);
+
+  const settle = (): void => {
+    clearTimeout(deadline);
+    clearTimeout(killTimer);
+    options.signal?.removeEventListener('abort', onAbort);
+  };
+  child.once('exit', () => {
+    clearTimeout(deadline);
+    setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, drainGraceMs).unref();
+  });
+  child.once('error', (error) => {
+    if (child.pid !== undefined) return;
+    settle();
+    fail('spawn', 'could not be started', null, error);
+  });
+  child.once('close', (code, signal) => {
+    if (child.pid === undefined) return;
+    settle();
+    if (ended) fail(ended.reason, ended.explanation, code, options.signal?.reason);
+    else if (code === 0)
+      resolve({ stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
+    else fail('exit', code === null ? `was ended by ${signal}` : `ended with exit code ${code}`, code);
+  });
+  return promise;
+}
+
+function collect(
+  stream: NodeJS.ReadableStream | null,
+  chunks: Buffer[],
+  maxBytes: number,
+  onTooMuch: () => void,
+): void {
+  let size = 0;
+  stream?.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= maxBytes) chunks.push(chunk);
+    else onTooMuch();
+  });
+}
+
+function feed(child: ChildProcess, input: string | Uint8Array | undefined): void {
+  if (input === undefined || !child.stdin) return;
+  // A command that ends without reading its input breaks the pipe; its exit code says whether that was a failure.
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+}

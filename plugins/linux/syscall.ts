@@ -1,0 +1,142 @@
+/**
+ * System calls of libc by koffi: thin typed bindings and the constants that go with them. The only file that loads libc.
+ * A binding returns what the kernel returned; wrap it in `check()` at once, because errno lasts only until the next call.
+ *
+ * Traps: koffi knows no `ssize_t` (use `intptr_t`); `.async` variants run on a pool thread, so they must never touch what
+ * belongs to a thread (setns, unshare), and errno of such a call is lost.
+ */
+import koffi from 'koffi';
+import { KernelError } from './errors.ts';
+
+const library = koffi.load('libc.so.6');
+
+type Call<A extends unknown[]> = ((...args: A) => number) & {
+  async(...args: [...A, (error: Error | null, result: number) => void]): void;
+};
+
+function bind<A extends unknown[]>(definition: string): Call<A> {
+  return library.func(definition) as unknown as Call<A>;
+}
+
+/** A buffer that the kernel reads or fills; null is the null pointer. */
+type Memory = Uint8Array | null;
+
+export const libc = {
+  // sockets
+  socket: bind<[domain: number, type: number, protocol: number]>('int socket(int, int, int)'),
+  bind: bind<[fd: number, address: Memory, length: number]>('int bind(int, const void *, uint32_t)'),
+  connect: bind<[fd: number, address: Memory, length: number]>('int connect(int, const void *, uint32_t)'),
+  listen: bind<[fd: number, backlog: number]>('int listen(int, int)'),
+  sendto: bind<[fd: number, data: Memory, size: number, flags: number, address: Memory, length: number]>(
+    'intptr_t sendto(int, const void *, size_t, int, const void *, uint32_t)',
+  ),
+  recv: bind<[fd: number, into: Memory, size: number, flags: number]>('intptr_t recv(int, void *, size_t, int)'),
+  setsockopt: bind<[fd: number, level: number, name: number, value: Memory, length: number]>(
+    'int setsockopt(int, int, int, const void *, uint32_t)',
+  ),
+  getsockopt: bind<[fd: number, level: number, name: number, value: Memory, length: Memory]>(
+    'int getsockopt(int, int, int, void *, void *)',
+  ),
+  getsockname: bind<[fd: number, address: Memory, length: Memory]>('int getsockname(int, void *, void *)'),
+  // descriptors
+  open: bind<[path: string, flags: number, mode: number]>('int open(str, int, uint)'),
+  close: bind<[fd: number]>('int close(int)'),
+  dup: bind<[fd: number]>('int dup(int)'),
+  fcntl: bind<[fd: number, command: number, argument: number]>('int fcntl(int, int, long)'),
+  ioctl: bind<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void *)'),
+  read: bind<[fd: number, into: Memory, size: number]>('intptr_t read(int, void *, size_t)'),
+  write: bind<[fd: number, data: Memory, size: number]>('intptr_t write(int, const void *, size_t)'),
+  mkfifo: bind<[path: string, mode: number]>('int mkfifo(str, uint)'),
+  // namespaces and processes
+  setns: bind<[fd: number, type: number]>('int setns(int, int)'),
+  unshare: bind<[flags: number]>('int unshare(int)'),
+  prctl: bind<[option: number, a: number, b: number, c: number, d: number]>(
+    'int prctl(int, ulong, ulong, ulong, ulong)',
+  ),
+  // mounts
+  mount: bind<[source: string | null, target: string, type: string | null, flags: number, data: string | null]>(
+    'int mount(str, str, str, ulong, str)',
+  ),
+  umount2: bind<[target: string, flags: number]>('int umount2(str, int)'),
+} as const;
+
+/** Returns the result, or throws the KernelError that errno holds. Call it in the same expression as the system call. */
+export function check(result: number, call: string, args = ''): number {
+  if (result < 0) throw new KernelError({ errno: koffi.errno(), call, args });
+  return result;
+}
+
+/** errno of the last synchronous call on this thread, positive. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+export function closeFd(fd: number): void {
+  check(libc.close(fd), 'close', `fd=${fd}`);
+}
+
+/** Calls back on the event loop whenever the descriptor is readable. The caller keeps owning the descriptor. */
+export function watchReadable(fd: number, onReadable: () => void): { close(): void } {
+  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
+  return { close: () => handle.close() };
+}
+
+// <sys/socket.h>, <netinet/in.h>
+export const AF_UNSPEC = 0;
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_BRIDGE = 7;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
+export const SO_BROADCAST = 6;
+export const SO_RCVBUF = 8;
+export const SO_RCVTIMEO = 20;
+export const SO_BINDTODEVICE = 25;
+export const SO_RCVBUFFORCE = 33;
+export const SO_REUSEPORT = 15;
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_SCTP = 132;
+export const IPV6_V6ONLY = 26;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_TRUNC = 0x20;
+export const MSG_PEEK = 2;
+
+// <fcntl.h>
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+export const F_SETPIPE_SZ = 1031;
+
+// <sched.h>
+export const CLONE_NEWNS = 0x20000;
+export const CLONE_NEWNET = 0x40000000;
+
+// <sys/mount.h>
+export const MS_RDONLY = 1;
+export const MS_NOSUID = 2;
+export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
+export const MS_REMOUNT = 32;
+export const MS_BIND = 4096;
+export const MS_REC = 16384;
+export const MS_PRIVATE = 1 << 18;
+export const MS_SLAVE = 1 << 19;
+export const MS_SHARED = 1 << 20;
+export const MNT_DETACH = 2;
