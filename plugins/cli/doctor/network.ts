@@ -1,0 +1,129 @@
+/** What the network drivers need from the kernel, and what else on the host is in their way. */
+import { existsSync, readFileSync } from 'node:fs';
+import { CommandError, runCommand } from '../../linux/command.ts';
+import { type Check, fail, type Finding, ok, warn } from './check.ts';
+
+/** Link kind → the module that carries it, and who needs it. */
+const linkKinds = [
+  { kind: 'bridge', module: 'bridge', driver: 'cleat-bridge', add: ['type', 'bridge'] },
+  { kind: 'veth', module: 'veth', driver: 'cleat-bridge', add: ['type', 'veth', 'peer', 'name', 'cleatprobe1'] },
+  { kind: 'macvlan', module: 'macvlan', driver: 'cleat-macvlan', add: ['link', 'cleatparent', 'type', 'macvlan'] },
+  { kind: 'ipvlan', module: 'ipvlan', driver: 'cleat-ipvlan', add: ['link', 'cleatparent', 'type', 'ipvlan'] },
+  { kind: 'vlan', module: '8021q', driver: 'cleat-macvlan', add: ['link', 'cleatparent', 'type', 'vlan', 'id', '7'] },
+  { kind: 'dummy', module: 'dummy', driver: 'cleat-macvlan', add: ['type', 'dummy'] },
+  { kind: 'vxlan', module: 'vxlan', driver: 'cleat-overlay', add: ['type', 'vxlan', 'id', '7', 'dstport', '4789'] },
+  { kind: 'wireguard', module: 'wireguard', driver: 'cleat-overlay', add: ['type', 'wireguard'] },
+] as const;
+
+const timeoutMs = 5000;
+
+export function networkChecks(): Check[] {
+  return [
+    ...linkKinds.map((entry): Check => ({ driver: entry.driver, subject: `kernel: ${entry.kind}`, look: () => lookAtLinkKind(entry) })),
+    { driver: 'cleat-bridge', subject: 'nftables', look: lookAtNftables },
+    { driver: 'cleat-bridge', subject: 'forwarding', look: lookAtForwarding },
+    { driver: 'cleat-bridge', subject: 'FORWARD policy', look: lookAtForwardPolicy },
+    { driver: 'cleat-bridge', subject: 'bridge netfilter', look: lookAtBridgeNetfilter },
+    { driver: 'cleat-bridge', subject: 'reverse path filter', look: lookAtReversePath },
+    { driver: 'cleat-bridge', subject: 'connection table', look: lookAtConntrack },
+    { driver: 'cleat-bridge', subject: 'other firewalls', look: lookAtFirewalls },
+    { driver: 'dns', subject: 'resolvers', look: lookAtResolvers },
+  ];
+}
+
+async function lookAtLinkKind(entry: (typeof linkKinds)[number]): Promise<Finding> {
+  // In a namespace of its own that ends with the command: nothing on this host is touched.
+  const script = ['link', 'add', 'cleatprobe', ...entry.add];
+  const needsParent = (entry.add as readonly string[]).includes('cleatparent');
+  const batch = `${needsParent ? 'link add cleatparent type veth peer name cleatpeer\n' : ''}${script.join(' ')}\n`;
+  try {
+    await runCommand('unshare', ['--net', 'ip', '-batch', '-'], { timeoutMs, input: batch });
+    return ok('available');
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const mend = `modprobe ${entry.module}`;
+    if (entry.kind === 'wireguard' && existsSync('/usr/bin/wireguard-go')) return ok('not in the kernel; wireguard-go is there');
+    if (entry.kind === 'wireguard') return warn('not in the kernel; encrypted networks are not available', `${mend}, or apt-get install wireguard-go`);
+    const optional = entry.kind !== 'bridge' && entry.kind !== 'veth';
+    return (optional ? warn : fail)(`the kernel offers no ${entry.kind} links: ${error.stderr.trim().split('\n')[0] ?? ''}`, mend);
+  }
+}
+
+async function lookAtNftables(): Promise<Finding> {
+  try {
+    await runCommand('nft', ['--check', 'add', 'table', 'inet', 'cleat_probe'], { timeoutMs });
+    return ok('nftables answers');
+  } catch {
+    return warn('nftables does not answer; rules go through iptables, slower with many ports', 'apt-get install nftables');
+  }
+}
+
+function lookAtForwarding(): Finding {
+  const off = ['ipv4/ip_forward', 'ipv6/conf/all/forwarding'].filter((name) => readSysctl(`net/${name}`) === '0');
+  if (off.length === 0) return ok('on for IPv4 and IPv6');
+  const names = off.map((name) => `net.${name.replaceAll('/', '.')}`);
+  return warn(`off: ${names.join(', ')}; switched on when a network needs it`, `sysctl -w ${names.map((name) => `${name}=1`).join(' ')}`);
+}
+
+async function lookAtForwardPolicy(): Promise<Finding> {
+  const seen: string[] = [];
+  for (const tool of ['iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy']) {
+    const rules = await runCommand(tool, ['-w', '2', '-S'], { timeoutMs }).catch(() => undefined);
+    if (rules === undefined || !rules.stdout.includes('-P FORWARD DROP')) continue;
+    const chain = rules.stdout.includes('-N DOCKER-USER');
+    seen.push(`${tool}: drop${chain ? ', with DOCKER-USER where our accept rule stands' : ''}`);
+    if (!chain) return warn(seen.join('; '), `${tool} -I FORWARD -i cl-+ -j ACCEPT; ${tool} -I FORWARD -o cl-+ -j ACCEPT`);
+  }
+  return ok(seen.length === 0 ? 'accept' : seen.join('; '));
+}
+
+function lookAtBridgeNetfilter(): Finding {
+  const value = readSysctl('net/bridge/bridge-nf-call-iptables');
+  if (value === undefined) return ok('not loaded');
+  return value === '1'
+    ? ok('on: traffic inside one network passes the IP rules too; ours allow it')
+    : ok('off');
+}
+
+function lookAtReversePath(): Finding {
+  const value = readSysctl('net/ipv4/conf/all/rp_filter');
+  return value === '1'
+    ? ok('strict; networks with asymmetric routes need net.ipv4.conf.all.rp_filter=2')
+    : ok(value === '2' ? 'loose' : 'off');
+}
+
+function lookAtConntrack(): Finding {
+  const [count, max] = ['count', 'max'].map((name) => Number(readSysctl(`net/netfilter/nf_conntrack_${name}`) ?? Number.NaN));
+  if (count === undefined || max === undefined || Number.isNaN(count) || Number.isNaN(max)) return ok('no table yet');
+  const detail = `${count} of ${max} entries`;
+  return count > max * 0.8 ? warn(`${detail}: new connections fail when it is full`, `sysctl -w net.netfilter.nf_conntrack_max=${max * 4}`) : ok(detail);
+}
+
+function lookAtFirewalls(): Finding {
+  const present = [
+    ['firewalld', '/run/firewalld'],
+    ['ufw', '/etc/ufw/ufw.conf'],
+  ].filter(([, path]) => path !== undefined && existsSync(path));
+  if (present.length === 0) return ok('none found');
+  const names = present.map(([name]) => name).join(', ');
+  return warn(`${names}: published ports are decided in our own table, before its rules for the host`, 'read the manual page of cleat-bridge, "Host rules"');
+}
+
+function lookAtResolvers(): Finding {
+  let text: string;
+  try {
+    text = readFileSync('/etc/resolv.conf', 'utf8');
+  } catch {
+    return warn('no /etc/resolv.conf: names outside our networks have nobody to ask', 'write one with a nameserver line');
+  }
+  const servers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1]);
+  return servers.length > 0 ? ok(servers.join(', ')) : warn('/etc/resolv.conf names no server', 'add a nameserver line');
+}
+
+function readSysctl(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${path}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,59 @@
+/** Asks an engine's API socket about a container. For commands only: a driver's handler never calls the engine. */
+import { existsSync } from 'node:fs';
+import { request } from 'node:http';
+import { CommandFailure, exitCodes } from './exit.ts';
+
+const usualSockets = ['/var/run/docker.sock', '/run/cleat/docker.sock', '/run/podman/podman.sock'];
+
+export interface ContainerState {
+  readonly Id: string;
+  readonly Name: string;
+  readonly State: { readonly Running: boolean; readonly Pid: number };
+}
+
+/** The engine's socket: the one given, DOCKER_HOST's, or the first usual one that exists. */
+export function findEngineSocket(given: string | undefined): string {
+  const host = given ?? process.env['DOCKER_HOST'];
+  if (host !== undefined && host !== '') {
+    if (host.startsWith('unix://')) return host.slice('unix://'.length);
+    if (host.startsWith('/')) return host;
+    throw new CommandFailure(`engine "${host}" is no unix socket of this host; give unix:///path or /path`, exitCodes.usage);
+  }
+  const found = usualSockets.find((path) => existsSync(path));
+  if (found === undefined) {
+    throw new CommandFailure(`no engine socket found (${usualSockets.join(', ')}); name it with --engine /path`, exitCodes.unavailable);
+  }
+  return found;
+}
+
+export async function inspectContainer(socketPath: string, name: string): Promise<ContainerState> {
+  const { status, body } = await get(socketPath, `/containers/${encodeURIComponent(name)}/json`);
+  if (status === 200) return body as ContainerState;
+  const message = (body as { message?: string }).message ?? `status ${status}`;
+  throw new CommandFailure(message);
+}
+
+function get(socketPath: string, path: string): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, timeout: 10_000, headers: { host: 'docker' } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        try {
+          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+        } catch {
+          reject(new CommandFailure(`the engine on ${socketPath} answered with something that is no JSON`));
+        }
+      });
+    });
+    call.on('timeout', () => call.destroy(new Error('no answer in 10 s')));
+    call.on('error', (error) =>
+      reject(new CommandFailure(`the engine on ${socketPath} does not answer: ${error.message}`, exitCodes.unavailable)),
+    );
+    call.end();
+  });
+}
