@@ -9,6 +9,10 @@ export interface ErrorMeaning {
 
 export const errorCodes = {
   // PROTO_: the request itself
+  PROTO_ADDRESS_IN_USE: {
+    cause: 'a socket that the daemon wants to make is served by a living process, or its path is no socket',
+    cure: 'stop the other daemon, or give this one its own --plugin-dir and --run-dir',
+  },
   PROTO_BODY: {
     cause: 'the request body is missing, is no JSON object or lacks a field',
     cure: 'send the body the protocol page shows; a repeat after a lost connection has none: run the command again',
@@ -32,6 +36,14 @@ export const errorCodes = {
   PROTO_OPTION_UNKNOWN: {
     cause: 'an option name is not known to the driver',
     cure: 'use the nearest known option that the message names',
+  },
+  PROTO_REPLY: {
+    cause: 'a defect: the driver answered something that the engine would misread',
+    cure: 'report it with the daemon log',
+  },
+  PROTO_SPEC: {
+    cause: 'a spec file of a plugin cannot be understood',
+    cure: 'write one address with a scheme, or the JSON form that the SDK manual shows',
   },
   PROTO_UNSUPPORTED: { cause: 'the driver does not offer this', cure: 'see the manual page of the driver' },
 
@@ -61,6 +73,54 @@ export const errorCodes = {
   STORE_USE: {
     cause: 'a defect: the record store was used in a way it does not allow',
     cure: 'report it with the daemon log',
+  },
+
+  // VOL_: volumes
+  VOL_NOT_FOUND: {
+    cause: 'the driver knows no volume of that name',
+    cure: 'create it, or look at the names that `docker volume ls` shows',
+  },
+
+  // IPAM_: pools and addresses
+  IPAM_ADDRESS_IN_USE: {
+    cause: 'the address asked for is allocated already, or is the gateway',
+    cure: 'choose another one, or none to get a free one; the message says who has it',
+  },
+  IPAM_ADDRESS_OUTSIDE: {
+    cause: 'the address asked for is not in the subnet of the network',
+    cure: 'choose one from the range that the message gives',
+  },
+  IPAM_ADDRESS_RESERVED: {
+    cause: 'the address asked for is the network, broadcast or subnet-router anycast address of its subnet',
+    cure: 'choose one from the range that the message gives',
+  },
+  IPAM_ADDRESS_SPACE: {
+    cause: 'the request names an address space that the driver has not',
+    cure: 'remove the network and create it again: the engine stored it under another IPAM driver',
+  },
+  IPAM_CONFIG: {
+    cause: 'the configuration file of the daemon has a wrong "ipam" section',
+    cure: 'correct the key that the message names',
+  },
+  IPAM_POOLS_EXHAUSTED: {
+    cause: 'every default pool is used by a network or overlaps a route or address of the host',
+    cure: 'give --subnet, remove networks that are not needed, or add ranges to default-address-pools',
+  },
+  IPAM_POOL_FULL: {
+    cause: 'all addresses of the subnet, or of its --ip-range, are in use',
+    cure: 'remove containers, or create the network with a larger --subnet or --ip-range',
+  },
+  IPAM_POOL_INVALID: {
+    cause: 'the subnet or IP range cannot be used for a network',
+    cure: 'give a unicast subnet, and an IP range inside it',
+  },
+  IPAM_POOL_OVERLAP: {
+    cause: 'the subnet overlaps the one of another network',
+    cure: 'choose another --subnet, or none to get a free one',
+  },
+  IPAM_POOL_UNKNOWN: {
+    cause: 'the engine asks for an address of a pool that the driver has no record of',
+    cure: 'wait for the engine watcher to report the network, or create the network again',
   },
 } as const satisfies Record<string, ErrorMeaning>;
 
