@@ -1,5 +1,6 @@
 /** `cleat doctor`: what this host lacks or has set in the way of each driver, and the command that mends it. */
-import type { CommandModule } from 'yargs';
+
+import type { Command } from './command.ts';
 import type { Finding } from './doctor/check.ts';
 import { networkChecks } from './doctor/network.ts';
 import { processChecks } from './doctor/process.ts';
@@ -17,17 +18,19 @@ interface Line extends Finding {
   readonly subject: string;
 }
 
-export const doctorCommand: CommandModule<GlobalOptions, DoctorOptions> = {
+export const doctorCommand: Command<DoctorOptions> = {
   command: 'doctor [driver]',
   describe: 'Say what this host lacks for each driver, and the command that mends it',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .positional('driver', { type: 'string', describe: 'Only what concerns this driver' })
       .example('$0 doctor', 'look at everything')
-      .example('$0 doctor cleat-nfs --json', 'one driver, for a program') as never,
-  handler: async (args) => {
+      .example('$0 doctor cleat-nfs --json', 'one driver, for a program'),
+  run: async (args) => {
     const all = [...processChecks(args.stateDir), ...networkChecks(), ...volumeChecks()];
-    const checks = all.filter((check) => args.driver === undefined || check.driver === args.driver || check.driver === 'all');
+    const checks = all.filter(
+      (check) => args.driver === undefined || check.driver === args.driver || check.driver === 'all',
+    );
     const lines: Line[] = [];
     for (const check of checks) {
       lines.push({ driver: check.driver, subject: check.subject, ...(await check.look()) });

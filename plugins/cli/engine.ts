@@ -17,11 +17,17 @@ export function findEngineSocket(given: string | undefined): string {
   if (host !== undefined && host !== '') {
     if (host.startsWith('unix://')) return host.slice('unix://'.length);
     if (host.startsWith('/')) return host;
-    throw new CommandFailure(`engine "${host}" is no unix socket of this host; give unix:///path or /path`, exitCodes.usage);
+    throw new CommandFailure(
+      `engine "${host}" is no unix socket of this host; give unix:///path or /path`,
+      exitCodes.usage,
+    );
   }
   const found = usualSockets.find((path) => existsSync(path));
   if (found === undefined) {
-    throw new CommandFailure(`no engine socket found (${usualSockets.join(', ')}); name it with --engine /path`, exitCodes.unavailable);
+    throw new CommandFailure(
+      `no engine socket found (${usualSockets.join(', ')}); name it with --engine /path`,
+      exitCodes.unavailable,
+    );
   }
   return found;
 }
@@ -52,7 +58,9 @@ function get(socketPath: string, path: string): Promise<{ status: number; body: 
     });
     call.on('timeout', () => call.destroy(new Error('no answer in 10 s')));
     call.on('error', (error) =>
-      reject(new CommandFailure(`the engine on ${socketPath} does not answer: ${error.message}`, exitCodes.unavailable)),
+      reject(
+        new CommandFailure(`the engine on ${socketPath} does not answer: ${error.message}`, exitCodes.unavailable),
+      ),
     );
     call.end();
   });

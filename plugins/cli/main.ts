@@ -1,26 +1,32 @@
 /** The `cleat` command: one file per verb in this folder; this one only lists them. */
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { CommandFailure, exitCodes } from './exit.ts';
-import { globalOptions } from './global-options.ts';
+import { readVersion } from '../sdk/version.ts';
+import { type Command, toYargs } from './command.ts';
 import { doctorCommand } from './doctor.ts';
+import { CommandFailure, exitCodes } from './exit.ts';
+import { type GlobalOptions, globalOptions } from './global-options.ts';
 import { netshootCommand } from './netshoot.ts';
 import { portsCommand } from './ports.ts';
 import { purgeCommand } from './purge.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
-import { readVersion } from '../sdk/version.ts';
+
+/** In the order of the help text. */
+const commands: readonly Command<GlobalOptions>[] = [
+  statusCommand,
+  portsCommand,
+  netshootCommand,
+  doctorCommand,
+  purgeCommand,
+  serveCommand,
+];
 
 const parser = yargs(hideBin(process.argv))
   .scriptName('cleat')
   .usage('$0 COMMAND\n\nNetworks, volumes and logs for any container engine.')
   .options(globalOptions)
-  .command(statusCommand)
-  .command(portsCommand)
-  .command(netshootCommand)
-  .command(doctorCommand)
-  .command(purgeCommand)
-  .command(serveCommand)
+  .command(commands.map(toYargs) as never)
   .completion('completion', 'Print a completion script for bash or zsh')
   .demandCommand(1, 'Say which command to run; `cleat --help` lists them')
   .recommendCommands()

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import type { CommandModule } from 'yargs';
+import type { Command } from './command.ts';
 import { findEngineSocket, inspectContainer } from './engine.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
@@ -17,19 +17,22 @@ interface NetshootOptions extends GlobalOptions {
   readonly '--'?: readonly string[];
 }
 
-export const netshootCommand: CommandModule<GlobalOptions, NetshootOptions> = {
+export const netshootCommand: Command<NetshootOptions> = {
   command: 'netshoot [container]',
   describe: "Look around in a container's network, or on a network, with the host's tools",
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .positional('container', { type: 'string', describe: 'Name or id of a running container' })
       .option('network', { type: 'string', describe: 'Name or id of a network of ours: join it as a guest' })
-      .option('engine', { type: 'string', describe: "The engine's socket (default: DOCKER_HOST, then the usual places)" })
+      .option('engine', {
+        type: 'string',
+        describe: "The engine's socket (default: DOCKER_HOST, then the usual places)",
+      })
       .parserConfiguration({ 'populate--': true })
       .example('$0 netshoot web', 'a shell in the network of web')
       .example('$0 netshoot web -- tcpdump -ni eth0', 'capture there')
-      .example('$0 netshoot --network shop -- dig web', 'ask as a guest on the network') as never,
-  handler: async (args) => {
+      .example('$0 netshoot --network shop -- dig web', 'ask as a guest on the network'),
+  run: async (args) => {
     const command = args['--'] ?? [];
     if ((args.container === undefined) === (args.network === undefined)) {
       throw new CommandFailure('name a container, or a network with --network, and not both', exitCodes.usage);
@@ -39,7 +42,8 @@ export const netshootCommand: CommandModule<GlobalOptions, NetshootOptions> = {
       return;
     }
     const state = await inspectContainer(findEngineSocket(args.engine), args.container ?? '');
-    if (!state.State.Running) throw new CommandFailure(`container ${state.Name.slice(1)} is not running: it has no network now`);
+    if (!state.State.Running)
+      throw new CommandFailure(`container ${state.Name.slice(1)} is not running: it has no network now`);
     process.exitCode = await runIn(`/proc/${state.State.Pid}/ns/net`, command);
   },
 };

@@ -1,6 +1,6 @@
 /** `cleat purge`: take everything of ours off this host, after showing it. */
 import { createInterface } from 'node:readline/promises';
-import type { CommandModule } from 'yargs';
+import type { Command } from './command.ts';
 import { callControl, type DaemonName, runningDaemons } from './control.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
@@ -20,19 +20,22 @@ interface PurgeItem {
   readonly kept?: string;
 }
 
-export const purgeCommand: CommandModule<GlobalOptions, PurgeOptions> = {
+export const purgeCommand: Command<PurgeOptions> = {
   command: 'purge',
   describe: 'Remove every link, rule and record of ours that no container uses',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Do not ask' })
       .option('dry-run', { type: 'boolean', default: false, describe: 'Show what would go' })
       .example('$0 purge --dry-run', 'what is of ours on this host')
       .example('$0 purge --yes', 'remove it'),
-  handler: async (args) => {
+  run: async (args) => {
     const daemons = (await runningDaemons(args.runDir)).filter((name) => name !== 'logd');
     if (daemons.length === 0) {
-      throw new CommandFailure(`no daemon answers in ${args.runDir}; start cleat-networkd, which knows what is ours`, exitCodes.unavailable);
+      throw new CommandFailure(
+        `no daemon answers in ${args.runDir}; start cleat-networkd, which knows what is ours`,
+        exitCodes.unavailable,
+      );
     }
     const planned = await askEach(args.runDir, daemons, 'GET');
     if (args.dryRun || planned.every((item) => item.kept)) return show(args, planned);
@@ -50,11 +53,17 @@ async function askEach(runDir: string, daemons: readonly DaemonName[], method: '
 }
 
 function show(options: { readonly json: boolean }, items: readonly PurgeItem[]): void {
-  print(options, items, ['KIND', 'NAME', 'KEPT BECAUSE'], items.map((item) => [item.kind, item.name, item.kept ?? '']));
+  print(
+    options,
+    items,
+    ['KIND', 'NAME', 'KEPT BECAUSE'],
+    items.map((item) => [item.kind, item.name, item.kept ?? '']),
+  );
 }
 
 async function confirm(): Promise<void> {
-  if (!process.stdin.isTTY) throw new CommandFailure('purge asks before it removes: answer with --yes', exitCodes.usage);
+  if (!process.stdin.isTTY)
+    throw new CommandFailure('purge asks before it removes: answer with --yes', exitCodes.usage);
   const prompt = createInterface({ input: process.stdin, output: process.stdout });
   const answer = await prompt.question('Remove all of this? [y/N] ');
   prompt.close();

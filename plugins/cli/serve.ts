@@ -1,10 +1,10 @@
 /** `cleat serve`: several daemons in one process, for small hosts. */
-import type { CommandModule } from 'yargs';
 import { startLogService } from '../log/service.ts';
 import { startNetworkService } from '../network/service.ts';
-import type { LogLevel } from '../sdk/daemon-flags.ts';
 import { type DaemonSpec, runDaemons } from '../sdk/daemon.ts';
+import type { LogLevel } from '../sdk/daemon-flags.ts';
 import { startVolumeService } from '../volume/service.ts';
+import type { Command } from './command.ts';
 import type { GlobalOptions } from './global-options.ts';
 
 const specs: readonly DaemonSpec[] = [
@@ -20,18 +20,31 @@ interface ServeOptions extends GlobalOptions {
   readonly logLevel: string;
 }
 
-export const serveCommand: CommandModule<GlobalOptions, ServeOptions> = {
+export const serveCommand: Command<ServeOptions> = {
   command: 'serve [daemons..]',
   describe: 'Run several daemons in one process (one Node process instead of three)',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
-      .positional('daemons', { array: true, type: 'string', choices: specs.map((spec) => spec.name), describe: 'Which (default: all)' })
+      .positional('daemons', {
+        array: true,
+        type: 'string',
+        choices: specs.map((spec) => spec.name),
+        describe: 'Which (default: all)',
+      })
       .option('config', { type: 'string', describe: 'One JSON file for all, instead of /etc/cleat/NAME.json for each' })
-      .option('plugin-dir', { type: 'string', default: '/run/docker/plugins', describe: 'Where the engine looks for plugins' })
-      .option('log-level', { type: 'string', default: 'info', choices: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] })
+      .option('plugin-dir', {
+        type: 'string',
+        default: '/run/docker/plugins',
+        describe: 'Where the engine looks for plugins',
+      })
+      .option('log-level', {
+        type: 'string',
+        default: 'info',
+        choices: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+      })
       .example('$0 serve', 'networks, volumes and logs in one process')
-      .example('$0 serve volumed logd', 'no networks') as never,
-  handler: async (args) => {
+      .example('$0 serve volumed logd', 'no networks'),
+  run: async (args) => {
     const wanted = args.daemons?.length ? specs.filter((spec) => args.daemons?.includes(spec.name)) : specs;
     await runDaemons(wanted, {
       configFile: args.config ?? '',

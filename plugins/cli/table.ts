@@ -6,12 +6,22 @@ export function formatTable(header: readonly string[], rows: readonly Row[]): st
   const lines = [header, ...rows.map((row) => row.map(String))];
   const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
   return lines
-    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ').trimEnd())
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('   ')
+        .trimEnd(),
+    )
     .join('\n');
 }
 
 /** The rows as a table, or with `json` the value itself. */
-export function print(options: { readonly json: boolean }, value: unknown, header: readonly string[], rows: readonly Row[]): void {
+export function print(
+  options: { readonly json: boolean },
+  value: unknown,
+  header: readonly string[],
+  rows: readonly Row[],
+): void {
   process.stdout.write(options.json ? `${JSON.stringify(value, null, 2)}\n` : `${formatTable(header, rows)}\n`);
 }
 

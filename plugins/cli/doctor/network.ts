@@ -1,7 +1,7 @@
 /** What the network drivers need from the kernel, and what else on the host is in their way. */
 import { existsSync, readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../../linux/command.ts';
-import { type Check, fail, type Finding, ok, warn } from './check.ts';
+import { type Check, type Finding, fail, ok, warn } from './check.ts';
 
 /** Link kind → the module that carries it, and who needs it. */
 const linkKinds = [
@@ -19,7 +19,9 @@ const timeoutMs = 5000;
 
 export function networkChecks(): Check[] {
   return [
-    ...linkKinds.map((entry): Check => ({ driver: entry.driver, subject: `kernel: ${entry.kind}`, look: () => lookAtLinkKind(entry) })),
+    ...linkKinds.map(
+      (entry): Check => ({ driver: entry.driver, subject: `kernel: ${entry.kind}`, look: () => lookAtLinkKind(entry) }),
+    ),
     { driver: 'cleat-bridge', subject: 'nftables', look: lookAtNftables },
     { driver: 'cleat-bridge', subject: 'forwarding', look: lookAtForwarding },
     { driver: 'cleat-bridge', subject: 'FORWARD policy', look: lookAtForwardPolicy },
@@ -42,10 +44,18 @@ async function lookAtLinkKind(entry: (typeof linkKinds)[number]): Promise<Findin
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const mend = `modprobe ${entry.module}`;
-    if (entry.kind === 'wireguard' && existsSync('/usr/bin/wireguard-go')) return ok('not in the kernel; wireguard-go is there');
-    if (entry.kind === 'wireguard') return warn('not in the kernel; encrypted networks are not available', `${mend}, or apt-get install wireguard-go`);
+    if (entry.kind === 'wireguard' && existsSync('/usr/bin/wireguard-go'))
+      return ok('not in the kernel; wireguard-go is there');
+    if (entry.kind === 'wireguard')
+      return warn(
+        'not in the kernel; encrypted networks are not available',
+        `${mend}, or apt-get install wireguard-go`,
+      );
     const optional = entry.kind !== 'bridge' && entry.kind !== 'veth';
-    return (optional ? warn : fail)(`the kernel offers no ${entry.kind} links: ${error.stderr.trim().split('\n')[0] ?? ''}`, mend);
+    return (optional ? warn : fail)(
+      `the kernel offers no ${entry.kind} links: ${error.stderr.trim().split('\n')[0] ?? ''}`,
+      mend,
+    );
   }
 }
 
@@ -54,7 +64,10 @@ async function lookAtNftables(): Promise<Finding> {
     await runCommand('nft', ['--check', 'add', 'table', 'inet', 'cleat_probe'], { timeoutMs });
     return ok('nftables answers');
   } catch {
-    return warn('nftables does not answer; rules go through iptables, slower with many ports', 'apt-get install nftables');
+    return warn(
+      'nftables does not answer; rules go through iptables, slower with many ports',
+      'apt-get install nftables',
+    );
   }
 }
 
@@ -62,7 +75,10 @@ function lookAtForwarding(): Finding {
   const off = ['ipv4/ip_forward', 'ipv6/conf/all/forwarding'].filter((name) => readSysctl(`net/${name}`) === '0');
   if (off.length === 0) return ok('on for IPv4 and IPv6');
   const names = off.map((name) => `net.${name.replaceAll('/', '.')}`);
-  return warn(`off: ${names.join(', ')}; switched on when a network needs it`, `sysctl -w ${names.map((name) => `${name}=1`).join(' ')}`);
+  return warn(
+    `off: ${names.join(', ')}; switched on when a network needs it`,
+    `sysctl -w ${names.map((name) => `${name}=1`).join(' ')}`,
+  );
 }
 
 async function lookAtForwardPolicy(): Promise<Finding> {
@@ -72,7 +88,8 @@ async function lookAtForwardPolicy(): Promise<Finding> {
     if (rules === undefined || !rules.stdout.includes('-P FORWARD DROP')) continue;
     const chain = rules.stdout.includes('-N DOCKER-USER');
     seen.push(`${tool}: drop${chain ? ', with DOCKER-USER where our accept rule stands' : ''}`);
-    if (!chain) return warn(seen.join('; '), `${tool} -I FORWARD -i cl-+ -j ACCEPT; ${tool} -I FORWARD -o cl-+ -j ACCEPT`);
+    if (!chain)
+      return warn(seen.join('; '), `${tool} -I FORWARD -i cl-+ -j ACCEPT; ${tool} -I FORWARD -o cl-+ -j ACCEPT`);
   }
   return ok(seen.length === 0 ? 'accept' : seen.join('; '));
 }
@@ -80,9 +97,7 @@ async function lookAtForwardPolicy(): Promise<Finding> {
 function lookAtBridgeNetfilter(): Finding {
   const value = readSysctl('net/bridge/bridge-nf-call-iptables');
   if (value === undefined) return ok('not loaded');
-  return value === '1'
-    ? ok('on: traffic inside one network passes the IP rules too; ours allow it')
-    : ok('off');
+  return value === '1' ? ok('on: traffic inside one network passes the IP rules too; ours allow it') : ok('off');
 }
 
 function lookAtReversePath(): Finding {
@@ -93,10 +108,14 @@ function lookAtReversePath(): Finding {
 }
 
 function lookAtConntrack(): Finding {
-  const [count, max] = ['count', 'max'].map((name) => Number(readSysctl(`net/netfilter/nf_conntrack_${name}`) ?? Number.NaN));
+  const [count, max] = ['count', 'max'].map((name) =>
+    Number(readSysctl(`net/netfilter/nf_conntrack_${name}`) ?? Number.NaN),
+  );
   if (count === undefined || max === undefined || Number.isNaN(count) || Number.isNaN(max)) return ok('no table yet');
   const detail = `${count} of ${max} entries`;
-  return count > max * 0.8 ? warn(`${detail}: new connections fail when it is full`, `sysctl -w net.netfilter.nf_conntrack_max=${max * 4}`) : ok(detail);
+  return count > max * 0.8
+    ? warn(`${detail}: new connections fail when it is full`, `sysctl -w net.netfilter.nf_conntrack_max=${max * 4}`)
+    : ok(detail);
 }
 
 function lookAtFirewalls(): Finding {
@@ -106,7 +125,10 @@ function lookAtFirewalls(): Finding {
   ].filter(([, path]) => path !== undefined && existsSync(path));
   if (present.length === 0) return ok('none found');
   const names = present.map(([name]) => name).join(', ');
-  return warn(`${names}: published ports are decided in our own table, before its rules for the host`, 'read the manual page of cleat-bridge, "Host rules"');
+  return warn(
+    `${names}: published ports are decided in our own table, before its rules for the host`,
+    'read the manual page of cleat-bridge, "Host rules"',
+  );
 }
 
 function lookAtResolvers(): Finding {
@@ -114,10 +136,15 @@ function lookAtResolvers(): Finding {
   try {
     text = readFileSync('/etc/resolv.conf', 'utf8');
   } catch {
-    return warn('no /etc/resolv.conf: names outside our networks have nobody to ask', 'write one with a nameserver line');
+    return warn(
+      'no /etc/resolv.conf: names outside our networks have nobody to ask',
+      'write one with a nameserver line',
+    );
   }
   const servers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1]);
-  return servers.length > 0 ? ok(servers.join(', ')) : warn('/etc/resolv.conf names no server', 'add a nameserver line');
+  return servers.length > 0
+    ? ok(servers.join(', '))
+    : warn('/etc/resolv.conf names no server', 'add a nameserver line');
 }
 
 function readSysctl(path: string): string | undefined {

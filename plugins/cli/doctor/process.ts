@@ -11,7 +11,9 @@ export function processChecks(stateDir: string): Check[] {
       driver: 'all',
       subject: 'root',
       look: () =>
-        process.getuid?.() === 0 ? ok('running as root') : fail(`running as user ${process.getuid?.()}`, 'sudo cleat doctor'),
+        process.getuid?.() === 0
+          ? ok('running as root')
+          : fail(`running as user ${process.getuid?.()}`, 'sudo cleat doctor'),
     },
     {
       driver: 'all',

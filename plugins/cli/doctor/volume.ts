@@ -23,8 +23,11 @@ function lookAtNfs(): Finding {
 
 function lookAtImages(): Finding {
   const makers = ['mkfs.ext4', 'mkfs.xfs'].filter((name) => findProgram(name) !== undefined);
-  if (!existsSync('/dev/loop-control')) return warn('no loop devices: limits need project quota on the file system', 'modprobe loop');
-  return makers.length > 0 ? ok(`loop images with ${makers.join(', ')}`) : warn('no mkfs found', 'apt-get install e2fsprogs');
+  if (!existsSync('/dev/loop-control'))
+    return warn('no loop devices: limits need project quota on the file system', 'modprobe loop');
+  return makers.length > 0
+    ? ok(`loop images with ${makers.join(', ')}`)
+    : warn('no mkfs found', 'apt-get install e2fsprogs');
 }
 
 function findProgram(name: string): string | undefined {

@@ -1,0 +1,180 @@
+/**
+ * One conmon for each container (2 MB): it makes the container through the OCI runtime, waits for it and writes its exit
+ * code, so that neither depends on the shim being alive.
+ *
+ *     EXEC_ROOT/containers/ID/          the OCI bundle (config.json), stdin, stdout, stderr FIFOs, attach and ctl of a terminal
+ *     EXEC_ROOT/exits/ID                the exit code, once there is one
+ *
+ * Without a terminal the container holds the FIFOs itself (`passthrough`): conmon carries no byte of output. With one, conmon
+ * owns the pseudo-terminal and serves it on the `attach` socket.
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync, rmSync, watch } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { CommandError, runCommand } from '../../plugins/linux/command.ts';
+import type { OciRuntime } from './oci-runtime.ts';
+
+/** Descriptors that the container gets; undefined is /dev/null. */
+export interface ContainerStdio {
+  readonly stdin?: number;
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+export interface MonitorOptions {
+  readonly id: string;
+  /** Folder with config.json and rootfs. */
+  readonly bundle: string;
+  readonly runtime: OciRuntime;
+  readonly terminal: boolean;
+  readonly openStdin: boolean;
+  /** Needed unless `terminal`. */
+  readonly stdio?: ContainerStdio;
+  readonly timeoutMs: number;
+}
+
+const maxSyncBytes = 1 << 20;
+
+/** The container exists, its process waits for `start`; resolves with its pid. Throws RuntimeError with the runtime's words. */
+export async function createUnderMonitor(options: MonitorOptions, exitDir: string): Promise<number> {
+  const { id, bundle, runtime, terminal, stdio } = options;
+  await mkdir(exitDir, { recursive: true, mode: 0o700 });
+  rmSync(join(exitDir, id), { force: true });
+  const args = [
+    ...['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id, '--runtime', runtime.path, '--bundle', bundle],
+    ...[
+      '--container-pidfile',
+      join(bundle, 'pid'),
+      '--conmon-pidfile',
+      join(bundle, 'monitor.pid'),
+      '--exit-dir',
+      exitDir,
+    ],
+    ...['--full-attach', '--log-level', 'warning', '--no-sync-log'],
+    ...runtime.globalArgs.flatMap((arg) => ['--runtime-arg', arg]),
+    ...(terminal
+      ? [
+          '--terminal',
+          '--stdin',
+          '--leave-stdin-open',
+          '--log-path',
+          `k8s-file:${join(bundle, 'terminal.log')}`,
+          '--log-size-max',
+          '1000000',
+        ]
+      : ['--log-path', 'passthrough']),
+  ];
+  const child = spawn('conmon', args, {
+    stdio: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
+  });
+  const report = await readReport(child.stdio[3] as Readable, child, options.timeoutMs);
+  if (report.data > 0) return report.data;
+  throw new RuntimeError(cleanMessage(report.message ?? 'the runtime gave no reason'));
+}
+
+/** What the OCI runtime answered when it could not do what it was told. */
+export class RuntimeError extends Error {
+  override readonly name: string = 'RuntimeError';
+}
+
+export async function startCreated(runtime: OciRuntime, id: string, timeoutMs: number): Promise<void> {
+  await runtimeCommand(runtime, ['start', id], timeoutMs);
+}
+
+/** Removes what the runtime keeps of a container; success when it keeps nothing. */
+export async function deleteFromRuntime(runtime: OciRuntime, id: string, timeoutMs: number): Promise<void> {
+  await runtimeCommand(runtime, ['delete', '--force', id], timeoutMs).catch((error: unknown) => {
+    if (error instanceof RuntimeError && /does not exist|not found/i.test(error.message)) return;
+    throw error;
+  });
+}
+
+/** Runs one verb of the runtime; its JSON log lines become the error. */
+export async function runtimeCommand(runtime: OciRuntime, args: readonly string[], timeoutMs: number): Promise<string> {
+  try {
+    return (await runCommand(runtime.path, [...runtime.globalArgs, ...args], { timeoutMs })).stdout;
+  } catch (error) {
+    if (error instanceof CommandError)
+      throw new RuntimeError(cleanMessage(error.stderr || error.message), { cause: error });
+    throw error;
+  }
+}
+
+/** Calls back once for every container whose exit code has been written, also for those written before. */
+export function watchExits(exitDir: string, onExit: (id: string, exitCode: number) => void): { close(): void } {
+  const look = (id: string) => {
+    const code = readExit(exitDir, id);
+    if (code !== undefined) onExit(id, code);
+  };
+  const watcher = watch(exitDir, (_event, name) => {
+    if (name !== null && /^[0-9a-f]{64}$/.test(name)) look(name);
+  });
+  return { close: () => watcher.close() };
+}
+
+/** The exit code, or undefined while there is none (conmon renames the finished file into place). */
+export function readExit(exitDir: string, id: string): number | undefined {
+  try {
+    const code = Number.parseInt(readFileSync(join(exitDir, id), 'utf8'), 10);
+    return Number.isNaN(code) ? undefined : code;
+  } catch {
+    return undefined;
+  }
+}
+
+interface SyncReport {
+  /** The container's pid, or negative when it could not be made. */
+  readonly data: number;
+  readonly message?: string;
+}
+
+function readReport(pipe: Readable, child: ReturnType<typeof spawn>, timeoutMs: number): Promise<SyncReport> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new RuntimeError(`the runtime did not make the container within ${timeoutMs / 1000} s`));
+    }, timeoutMs);
+    const settle = (action: () => void) => {
+      clearTimeout(timer);
+      pipe.destroy();
+      action();
+    };
+    child.on('error', (error) =>
+      settle(() =>
+        reject(new RuntimeError(`conmon cannot be run: ${error.message}; install conmon`, { cause: error })),
+      ),
+    );
+    pipe.setEncoding('utf8');
+    pipe.on('data', (chunk: string) => {
+      text += chunk;
+      if (text.includes('\n')) settle(() => resolveReport(text, resolve, reject));
+      else if (text.length > maxSyncBytes) settle(() => reject(new RuntimeError('conmon answered without end')));
+    });
+    pipe.on('end', () => settle(() => resolveReport(text, resolve, reject)));
+    pipe.on('error', (error) => settle(() => reject(error)));
+  });
+}
+
+function resolveReport(text: string, resolve: (report: SyncReport) => void, reject: (error: Error) => void): void {
+  try {
+    resolve(JSON.parse(text) as SyncReport);
+  } catch {
+    reject(new RuntimeError(text.trim() === '' ? 'conmon ended without an answer' : `conmon answered: ${text.trim()}`));
+  }
+}
+
+/** The runtime's last line without its log dressing; runc writes `time=… level=error msg="…"`, crun `[…] message`. */
+function cleanMessage(text: string): string {
+  const last =
+    text
+      .trim()
+      .split('\n')
+      .findLast((line) => line.trim() !== '') ?? '';
+  const message = /msg="((?:[^"\\]|\\.)*)"/.exec(last)?.[1];
+  if (message !== undefined) return message.replaceAll(/\\(.)/g, '$1');
+  return last.replace(/^(runc|crun)[^:]*: /, '');
+}

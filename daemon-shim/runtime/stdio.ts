@@ -1,0 +1,191 @@
+/**
+ * The streams of a running container, seen from the shim. They live in the container's bundle folder and outlast the shim:
+ *
+ *     stdout stderr   FIFOs that the container holds open for reading and writing: a shim that is away only fills the pipe
+ *     stdin           a FIFO that we write; a `sleep` keeps it open while we are away (pid in stdin.holder)
+ *     attach ctl      conmon's, for a terminal: one socket for both directions, one FIFO for the size
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { SeqpacketSocket } from '../../plugins/linux/seqpacket.ts';
+import { check, libc } from '../../plugins/linux/syscall.ts';
+import type { ContainerStdio } from './monitor.ts';
+import { Output, type OutputStream } from './output.ts';
+
+const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants;
+const packetStdout = 2; // conmon's attach protocol: the first byte of each packet is the stream
+const packetStderr = 3;
+
+/** Where input goes; `end` gives the container its end of file. */
+export interface ContainerInput {
+  /** false: wait for `drained` before more is written. */
+  write(chunk: Uint8Array): boolean;
+  drained(): Promise<void>;
+  end(): void;
+}
+
+export interface ContainerStreams {
+  readonly output: Output;
+  /** Undefined when the container has no stdin. */
+  readonly input: ContainerInput | undefined;
+  /** Columns and rows of the terminal; nothing without one. */
+  resize(rows: number, columns: number): void;
+  /** The container has ended: reads what is left, ends the listeners and closes everything. */
+  finish(): void;
+  /** Lets go without ending anything: the shim stops, the container goes on. */
+  release(): void;
+}
+
+/** Makes the FIFOs and opens the container's ends. Close them (closeContainerEnds) once the container has them. */
+export function makeFifos(bundle: string, openStdin: boolean): ContainerStdio {
+  for (const name of ['stdin', 'stdout', 'stderr']) rmSync(join(bundle, name), { force: true });
+  for (const name of openStdin ? ['stdin', 'stdout', 'stderr'] : ['stdout', 'stderr']) {
+    check(libc.mkfifo(join(bundle, name), 0o600), 'mkfifo', join(bundle, name));
+  }
+  const stdout = openSync(join(bundle, 'stdout'), O_RDWR);
+  const stderr = openSync(join(bundle, 'stderr'), O_RDWR);
+  if (!openStdin) return { stdout, stderr };
+  // A reader and a writer at once, so that neither opening waits for the other.
+  const both = openSync(join(bundle, 'stdin'), O_RDWR);
+  const stdin = openSync(join(bundle, 'stdin'), O_RDONLY);
+  const write = openSync(join(bundle, 'stdin'), O_WRONLY);
+  holdStdin(bundle, write);
+  closeSync(write);
+  closeSync(both);
+  return { stdin, stdout, stderr };
+}
+
+export function closeContainerEnds(stdio: ContainerStdio): void {
+  for (const fd of [stdio.stdin, stdio.stdout, stdio.stderr]) if (fd !== undefined) closeSync(fd);
+}
+
+/** Streams of a container without a terminal; works for one just made and for one that outlived an earlier shim. */
+export function openPipeStreams(bundle: string, openStdin: boolean): ContainerStreams {
+  const output = new Output();
+  const readers = new Map<OutputStream, Socket>();
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const socket = new Socket({
+      fd: openSync(join(bundle, stream), O_RDWR | O_NONBLOCK),
+      readable: true,
+      writable: false,
+    });
+    socket.on('data', (chunk: Buffer) => output.deliver(stream, chunk));
+    socket.on('error', () => socket.destroy());
+    output.addSource(socket);
+    readers.set(stream, socket);
+  }
+  const input = openStdin ? openStdinFifo(bundle) : undefined;
+  const release = () => {
+    for (const socket of readers.values()) socket.destroy();
+    input?.close();
+  };
+  return {
+    output,
+    input,
+    resize: () => {},
+    finish: () => {
+      for (const [stream, socket] of readers) drain(bundle, stream, socket, output);
+      input?.end();
+      release();
+      output.end();
+    },
+    release,
+  };
+}
+
+/** Streams of a container with a terminal: everything is stdout. */
+export function openTerminalStreams(bundle: string): ContainerStreams {
+  const output = new Output();
+  const socket = new SeqpacketSocket(join(bundle, 'attach'), {
+    onPacket: (packet) => {
+      if (packet[0] === packetStdout || packet[0] === packetStderr) output.deliver('stdout', packet.subarray(1));
+    },
+    onEnd: () => output.end(),
+  });
+  output.addSource(socket);
+  return {
+    output,
+    input: {
+      write: (chunk) => socket.send(chunk),
+      drained: () => socket.drained(),
+      // A terminal has no end of file but the character that the user types.
+      end: () => {},
+    },
+    resize: (rows, columns) => writeControl(bundle, `1 ${rows} ${columns}\n`),
+    // conmon sends everything before it closes: the end follows by itself.
+    finish: () => {},
+    release: () => socket.close(),
+  };
+}
+
+/** Reads what the pipe still holds; the writer is gone, so the first empty read is the end. */
+function drain(bundle: string, stream: OutputStream, socket: Socket, output: Output): void {
+  socket.removeAllListeners('data');
+  for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
+    output.deliver(stream, chunk);
+  const fd = openSync(join(bundle, stream), O_RDONLY | O_NONBLOCK);
+  const buffer = Buffer.allocUnsafe(1 << 16);
+  try {
+    for (;;) {
+      const size = readSync(fd, buffer);
+      if (size === 0) break;
+      output.deliver(stream, Buffer.from(buffer.subarray(0, size)));
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function holdStdin(bundle: string, write: number): void {
+  const holder: ChildProcess = spawn('sleep', ['infinity'], { stdio: ['ignore', write, 'ignore'], detached: true });
+  holder.unref();
+  if (holder.pid !== undefined) writeFileSync(join(bundle, 'stdin.holder'), String(holder.pid), { mode: 0o600 });
+}
+
+function openStdinFifo(bundle: string): (ContainerInput & { close(): void }) | undefined {
+  let fd: number;
+  try {
+    fd = openSync(join(bundle, 'stdin'), O_WRONLY | O_NONBLOCK);
+  } catch {
+    return undefined; // ENXIO: the container has closed its end
+  }
+  const socket = new Socket({ fd, readable: false, writable: true });
+  socket.on('error', () => socket.destroy());
+  return {
+    write: (chunk) => !socket.destroyed && socket.write(chunk),
+    drained: () =>
+      socket.destroyed
+        ? Promise.resolve()
+        : new Promise((resolve) => socket.once('drain', resolve).once('close', resolve)),
+    end: () => {
+      socket.end(() => socket.destroy());
+      endHolder(bundle);
+    },
+    close: () => socket.destroy(),
+  };
+}
+
+function endHolder(bundle: string): void {
+  const file = join(bundle, 'stdin.holder');
+  try {
+    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
+    // The pid may be somebody else's by now: ours is a sleep.
+    if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep') process.kill(pid, 'SIGTERM');
+    rmSync(file, { force: true });
+  } catch {
+    // gone already
+  }
+}
+
+function writeControl(bundle: string, line: string): void {
+  const fd = openSync(join(bundle, 'ctl'), O_WRONLY | O_NONBLOCK);
+  try {
+    writeSync(fd, line);
+  } finally {
+    closeSync(fd);
+  }
+}
