@@ -11,4 +11,6 @@ export interface Plugin {
   readonly ipam?: IpamDriver;
   readonly volume?: VolumeDriver;
   readonly log?: LogDriver;
+  /** Other deadlines than the default, in milliseconds by `Subsystem.Method`; the manual page says why. */
+  readonly deadlinesMs?: Readonly<Record<string, number>>;
 }

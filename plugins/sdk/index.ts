@@ -1,0 +1,41 @@
+/** `cleat/sdk`: everything a plugin author needs. See README.md in this folder. */
+export type { CallObserver, CallReport } from './call-runner.ts';
+export { type ErrorCode, type ErrorMeaning, errorCodes } from './error-codes.ts';
+export { errorLine, isErrorCode, PluginError, type PluginErrorOptions } from './errors.ts';
+export type * from './ipam-plugin.ts';
+export {
+  answersOnUnixSocket,
+  type Listening,
+  listenOnUnixSocket,
+  listenPlugin,
+  type Place,
+  type TcpPlace,
+} from './listen.ts';
+export type * from './log-plugin.ts';
+export { nearestName } from './nearest-name.ts';
+export type * from './network-plugin.ts';
+export { notifySystemd } from './notify.ts';
+export {
+  choice,
+  cidr,
+  custom,
+  duration,
+  flag,
+  integer,
+  ip,
+  list,
+  mac,
+  type Option,
+  prefixed,
+  size,
+  text,
+} from './option-kinds.ts';
+export { type OptionContext, type OptionSchema, type OptionValues, optionNames, parseOptions } from './options.ts';
+export type { Plugin } from './plugin.ts';
+export { LogFrame, parseLogEntry } from './protocol/log-entry.ts';
+export { type LogFrameCallback, LogFrameDecoder, type LogFrameDecoderOptions } from './protocol/log-frame-decoder.ts';
+export { encodeLogFrame, LogFrameBatch } from './protocol/log-frame-encoder.ts';
+export { formatTimestamp, parseTimestamp } from './protocol/timestamp.ts';
+export { DEFAULT_DEADLINE_MS, type ServeOptions, servePlugin } from './serve.ts';
+export { findDurationMs, findSize, formatDurationMs, formatSize } from './units.ts';
+export type * from './volume-plugin.ts';
