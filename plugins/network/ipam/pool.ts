@@ -66,6 +66,8 @@ export interface ChosenAddress {
 /** Bounds the memory and disk that released addresses take, and the work of one request. */
 const keptLimit = 4096;
 const expiryBatch = 64;
+/** An engine asks for everything again within seconds of its start. */
+const replayMs = 60_000;
 
 export class Pool {
   readonly cidr: Cidr;
@@ -74,14 +76,15 @@ export class Pool {
   readonly dynamic: AddressRange;
   /** Allocations that no owner accounts for, with the time since when; reconcile.ts keeps it. */
   readonly missingSince = new Map<bigint, number>();
-  /** Allocations that an engine may ask for once more while it starts; the driver keeps it. */
-  readonly replayable = new Set<bigint>();
   readonly #records = new Map<bigint, AddressRecord>();
   /** Allocated and kept addresses of the dynamic range, as offsets from its first. */
   readonly #busy: AddressSet;
   /** Kept addresses, oldest release first: those without an owner, then those somebody may come back for. */
   readonly #quarantined = new Set<bigint>();
   readonly #remembered = new Set<bigint>();
+  /** Allocations that an engine may ask for once more while it starts. */
+  readonly #replayable = new Set<bigint>();
+  #replayUntil = 0;
   readonly #addressOf = new Map<string, bigint>();
   #allocatedInRange = 0;
   #serial = 0;
@@ -131,11 +134,17 @@ export class Pool {
   /** What becomes of an address on its release: kept for its owner or in quarantine, or (undefined) free at once. */
   chooseRelease(value: bigint, now: number): KeptAddress | undefined {
     const record = this.#records.get(value);
-    if (record?.state !== 'allocated' || record.kind !== 'endpoint') return undefined;
+    if (record?.state !== 'allocated' || record.kind === 'gateway') return undefined;
     const { serial, explicit, owner } = record;
     const keep = owner !== undefined || explicit ? this.settings.stickyMs : this.settings.quarantineMs;
     if (keep === 0) return undefined;
     return { state: 'kept', serial, explicit, releasedAt: now, ...(owner === undefined ? {} : { owner }) };
+  }
+
+  /** From now on, and for a minute, each allocated address may be asked for by name once more. */
+  expectReplay(now: number): void {
+    this.#replayUntil = now + replayMs;
+    for (const [value, record] of this.#records) if (record.state === 'allocated') this.#replayable.add(value);
   }
 
   /** Kept addresses whose time is over, or that are too many; a few at a time, so that no request pays for all. */
@@ -175,7 +184,7 @@ export class Pool {
     if (record === undefined) return;
     this.#records.delete(value);
     this.missingSince.delete(value);
-    this.replayable.delete(value);
+    this.#replayable.delete(value);
     this.#quarantined.delete(value);
     this.#remembered.delete(value);
     if (record.owner !== undefined && this.#addressOf.get(record.owner) === value) this.#addressOf.delete(record.owner);
@@ -201,7 +210,7 @@ export class Pool {
     }
     const record = this.#records.get(value);
     if (record?.state !== 'allocated') return { value, record: this.#allocation(wish, 0, true, now) };
-    if (!this.#mayHaveAgain(value, record, wish)) {
+    if (!this.#mayHaveAgain(value, record, wish, now)) {
       const holder = record.owner === undefined ? `as ${record.kind} address` : `by ${describeOwner(record.owner)}`;
       throw new PluginError(
         'IPAM_ADDRESS_IN_USE',
@@ -211,14 +220,14 @@ export class Pool {
         },
       );
     }
-    if (record.kind === 'gateway' || this.replayable.has(value)) return { value, record: { ...record, at: now } };
+    if (record.kind === 'gateway' || !this.missingSince.has(value)) return { value, record: { ...record, at: now } };
     return { value, record: this.#allocation(wish, 0, true, now) };
   }
 
-  /** Engines repeat: the gateway at every replay, an owner whose release was lost, all of them after a replayed pool. */
-  #mayHaveAgain(value: bigint, record: AllocatedAddress, wish: AddressWish): boolean {
-    if (record.kind === 'gateway') return wish.kind === 'gateway' || this.replayable.has(value);
-    return this.replayable.has(value) || this.missingSince.has(value);
+  /** Engines repeat: the gateway, and all of it after a replayed pool. An address that nobody has any more is free to take. */
+  #mayHaveAgain(value: bigint, record: AllocatedAddress, wish: AddressWish, now: number): boolean {
+    if (record.kind === 'gateway' && wish.kind === 'gateway') return true;
+    return (this.#replayable.has(value) && now < this.#replayUntil) || this.missingSince.has(value);
   }
 
   /**

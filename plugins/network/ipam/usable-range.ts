@@ -22,10 +22,9 @@ export function usableRange(pool: Cidr): AddressRange {
 export function dynamicRange(pool: Cidr, subPool: Cidr | undefined): AddressRange {
   const usable = usableRange(pool);
   if (subPool === undefined) return usable;
-  // Blocks nest, so the sub-pool only ever loses its own first and last address, when they are the pool's.
   const range = { first: firstIp(subPool).value, last: lastIp(subPool).value };
-  if (!inRange(usable, range.first)) range.first = usable.first;
-  if (!inRange(usable, range.last)) range.last = usable.last;
+  if (range.first < usable.first) range.first = usable.first;
+  if (range.last > usable.last) range.last = usable.last;
   return range;
 }
 

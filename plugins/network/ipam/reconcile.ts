@@ -1,0 +1,251 @@
+/**
+ * Finds allocations whose owner is gone, and owners that have no allocation. Engines forget releases (a plugin that was down
+ * for 15 s is never told), so the records alone only ever grow.
+ *
+ *     pool        claimed by a source ──► its sources stop listing it ──► grace ──► dropped
+ *     address     listed by a source  ──► none of them lists it       ──► grace ──► released as if asked to
+ *     listed, no record               ──► taken in at once
+ *
+ * Who may free: only the sources that claimed the pool themselves, and only when each of them has reported since. An engine
+ * that is down, or one that nobody watches, therefore keeps all it had. A pool that nobody ever claimed is what is left of a
+ * network whose creation failed: it is dropped when it holds nothing but what a creation asks for.
+ * Wrong in between is harmless: a record taken in too much is missing in the next reports and goes again.
+ */
+import type { Logger } from 'pino';
+import { cidrsOverlap, formatCidr, parseCidr } from '../address/cidr.ts';
+import { findIp } from '../address/ip.ts';
+import { type AddressChange, addressText, type Ledger, type PoolEntry } from './ledger.ts';
+import type { LiveNetwork, LivePool, LiveReport } from './live-report.ts';
+import type { AllocatedAddress } from './pool.ts';
+import { type PoolClaim, type PoolRecord, poolIdOf } from './records.ts';
+
+export interface ReconcilerParts {
+  readonly ledger: Ledger;
+  readonly log: Logger;
+  readonly graceMs: () => number;
+  readonly now: () => number;
+}
+
+/** An address is asked for before its endpoint exists: younger ones are never called missing. */
+const settleMs = 10_000;
+
+/** What the reports say about one pool. */
+interface PoolView {
+  readonly claims: Readonly<Record<string, PoolClaim>>;
+  /** Number of the address → container's name, where known. */
+  readonly live: Map<bigint, string | undefined>;
+  /** Union of what the sources know; undefined when none knows. */
+  auxiliary: Set<bigint> | undefined;
+}
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #reports = new Map<string, LiveReport>();
+  readonly #orphanSince = new Map<string, number>();
+  /** POOL_ID → ADDRESS → container's name, of the last reports. */
+  readonly #containers = new Map<string, Map<bigint, string>>();
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a report in and does what follows from all of them. Never call it with a half report: that looks like a loss. */
+  report(report: LiveReport): void {
+    this.#reports.set(report.source, report);
+    this.#takeInPools(report);
+    const views = this.#views();
+    for (const entry of this.#parts.ledger.pools()) {
+      // The other space is a swarm manager's: its allocations belong to tasks of any node.
+      if (entry.record.space === 'cleat-local') this.#compare(entry, views.get(formatCidr(entry.cidr)));
+    }
+  }
+
+  containerOf(entry: PoolEntry, value: bigint): string | undefined {
+    return this.#containers.get(entry.poolId)?.get(value);
+  }
+
+  /** Sources and the time of their last report. */
+  sources(): { readonly source: string; readonly takenAt: number }[] {
+    return Array.from(this.#reports.values(), ({ source, takenAt }) => ({ source, takenAt }));
+  }
+
+  #compare(stale: PoolEntry, view: PoolView | undefined): void {
+    const entry = view === undefined ? stale : this.#claim(stale, view);
+    if (view === undefined || Object.keys(view.claims).length === 0) {
+      this.#containers.delete(entry.poolId);
+      this.#considerOrphan(entry);
+      return;
+    }
+    this.#orphanSince.delete(entry.poolId);
+    const names = new Map<bigint, string>();
+    for (const [value, name] of view.live) if (name !== undefined) names.set(value, name);
+    this.#containers.set(entry.poolId, names);
+    const since = this.#reportedSince(entry.record);
+    if (since !== undefined) this.#compareAddresses(entry, view, since);
+  }
+
+  #compareAddresses(entry: PoolEntry, view: PoolView, since: number): void {
+    const { ledger, log, now, graceMs } = this.#parts;
+    const changes: AddressChange[] = [];
+    for (const [value, record] of entry.pool.entries()) {
+      if (record.state !== 'allocated' || record.kind === 'gateway') continue;
+      const auxiliary = record.kind === 'auxiliary' && (view.auxiliary?.has(value) ?? true);
+      if (record.kind === 'auxiliary' && !auxiliary) changes.push([value, { ...record, kind: 'endpoint' }]);
+      if (auxiliary || view.live.has(value) || record.at + settleMs > since) {
+        entry.pool.missingSince.delete(value);
+        continue;
+      }
+      const missingSince = entry.pool.missingSince.get(value) ?? since;
+      entry.pool.missingSince.set(value, missingSince);
+      if (since - missingSince < graceMs()) continue;
+      changes.push([value, entry.pool.chooseRelease(value, now())]);
+      log.warn(
+        { pool: entry.poolId, address: addressText(entry.cidr.family, value), owner: record.owner },
+        'address freed: no endpoint has it any more',
+      );
+    }
+    changes.push(...this.#takeInAddresses(entry, view));
+    ledger.change(entry, changes);
+  }
+
+  /** Live addresses without an allocation: state was lost, or a release came for an endpoint that stayed. */
+  #takeInAddresses(entry: PoolEntry, view: PoolView): AddressChange[] {
+    const { now, graceMs, log } = this.#parts;
+    const changes: AddressChange[] = [];
+    for (const value of view.live.keys()) {
+      const record = entry.pool.get(value);
+      if (record?.state === 'allocated') continue;
+      // An engine lists an endpoint until its end, and the release comes a moment before.
+      if (record !== undefined && record.releasedAt + graceMs() > now()) continue;
+      const taken: AllocatedAddress = { state: 'allocated', kind: 'endpoint', serial: 0, explicit: true, at: now() };
+      changes.push([value, taken]);
+      log.warn(
+        { pool: entry.poolId, address: addressText(entry.cidr.family, value) },
+        'address taken in: an endpoint has it and there was no record',
+      );
+    }
+    return changes;
+  }
+
+  #considerOrphan(entry: PoolEntry): void {
+    const { ledger, log, graceMs } = this.#parts;
+    const claimed = Object.keys(entry.record.claims).length > 0;
+    const since = claimed ? this.#reportedSince(entry.record) : this.#unclaimedSince(entry);
+    if (since === undefined || entry.record.createdAt + settleMs > since) return;
+    const orphanSince = this.#orphanSince.get(entry.poolId) ?? since;
+    this.#orphanSince.set(entry.poolId, orphanSince);
+    if (since - orphanSince < graceMs()) return;
+    this.#orphanSince.delete(entry.poolId);
+    ledger.dropPool(entry.poolId);
+    log.warn({ pool: entry.poolId, claims: entry.record.claims }, 'pool freed: its network is gone');
+  }
+
+  /** The oldest of the last reports of those who claimed the pool; undefined while one of them has not reported. */
+  #reportedSince(record: PoolRecord): number | undefined {
+    const times = Object.keys(record.claims).map((source) => this.#reports.get(source)?.takenAt);
+    return times.every((time) => time !== undefined) && times.length > 0 ? Math.min(...times) : undefined;
+  }
+
+  /**
+   * For a pool that nobody ever claimed. Without containers in it, and when the sources here are known to be users of this
+   * IPAM (one of them claims another pool): a stranger's engine says nothing about our pools.
+   */
+  #unclaimedSince(entry: PoolEntry): number | undefined {
+    for (const [, record] of entry.pool.entries()) {
+      if (record.state === 'allocated' && record.kind === 'endpoint') return undefined;
+    }
+    const users = new Set(this.#parts.ledger.pools().flatMap(({ record }) => Object.keys(record.claims)));
+    const engines = [...this.#reports.values()].filter(({ source }) => source.startsWith('engine:'));
+    if (engines.length === 0 || !engines.some(({ source }) => users.has(source))) return undefined;
+    return Math.min(...engines.map(({ takenAt }) => takenAt));
+  }
+
+  /** Records who claims the pool; a claim of a source that does not report goes when another has the same network. */
+  #claim(entry: PoolEntry, view: PoolView): PoolEntry {
+    const claims: Record<string, PoolClaim> = { ...entry.record.claims };
+    const networks = new Set(Object.values(view.claims).map((claim) => claim.networkId));
+    for (const [source, claim] of Object.entries(claims)) {
+      if (!this.#reports.has(source) && networks.has(claim.networkId)) delete claims[source];
+    }
+    Object.assign(claims, view.claims);
+    if (JSON.stringify(claims) === JSON.stringify(entry.record.claims)) return entry;
+    this.#parts.ledger.replacePool(entry, { ...entry.record, claims });
+    return this.#parts.ledger.find(entry.poolId) ?? entry;
+  }
+
+  #takeInPools({ networks }: LiveReport): void {
+    const { ledger, log } = this.#parts;
+    const local = ledger.pools().filter((entry) => entry.record.space === 'cleat-local');
+    for (const network of networks.filter(({ ours }) => ours)) {
+      for (const pool of network.pools) {
+        const cidr = parseCidr(pool.pool);
+        if (local.some((entry) => cidrsOverlap(entry.cidr, cidr))) continue;
+        local.push(this.#takeInPool(pool));
+        log.warn(
+          { pool: pool.pool, network: network.networkName ?? network.networkId },
+          'pool taken in: a network has it and there was no record',
+        );
+      }
+    }
+  }
+
+  #takeInPool(live: LivePool): PoolEntry {
+    const { ledger, now } = this.#parts;
+    const pool = formatCidr(parseCidr(live.pool));
+    const subPool = live.subPool === undefined ? undefined : formatCidr(parseCidr(live.subPool));
+    const entry = ledger.addPool(poolIdOf('cleat-local', pool, subPool), {
+      space: 'cleat-local',
+      pool,
+      ...(subPool === undefined ? {} : { subPool }),
+      options: live.options ?? {},
+      automatic: false,
+      createdAt: now(),
+      knownOverlaps: [],
+      claims: {},
+    });
+    const changes: AddressChange[] = [];
+    const add = (text: string, kind: AllocatedAddress['kind']): void => {
+      const ip = findIp(text);
+      if (ip?.family === entry.cidr.family)
+        changes.push([ip.value, { state: 'allocated', kind, serial: 0, explicit: true, at: now() }]);
+    };
+    for (const address of live.auxiliary ?? []) add(address, 'auxiliary');
+    if (live.gateway !== undefined) add(live.gateway, 'gateway');
+    ledger.change(entry, changes);
+    return entry;
+  }
+
+  /** By pool, as text. */
+  #views(): Map<string, PoolView> {
+    const views = new Map<string, PoolView>();
+    for (const { source, networks } of this.#reports.values()) {
+      for (const network of networks) for (const pool of network.pools) this.#addView(views, source, network, pool);
+    }
+    return views;
+  }
+
+  #addView(views: Map<string, PoolView>, source: string, network: LiveNetwork, pool: LivePool): void {
+    const cidr = parseCidr(pool.pool);
+    const key = formatCidr(cidr);
+    const { networkId, networkName } = network;
+    const claim: PoolClaim = networkName === undefined ? { networkId } : { networkId, networkName };
+    const before = views.get(key);
+    const view: PoolView = {
+      claims: { ...before?.claims, [source]: claim },
+      live: before?.live ?? new Map(),
+      auxiliary: before?.auxiliary,
+    };
+    for (const { address, container } of network.addresses) {
+      const ip = findIp(address);
+      if (ip?.family !== cidr.family) continue;
+      view.live.set(ip.value, container ?? view.live.get(ip.value));
+    }
+    if (pool.auxiliary !== undefined) {
+      view.auxiliary = new Set([
+        ...(view.auxiliary ?? []),
+        ...pool.auxiliary.flatMap((text) => findIp(text)?.value ?? []),
+      ]);
+    }
+    views.set(key, view);
+  }
+}
