@@ -37,6 +37,14 @@ export const errorCodes = {
     cause: 'an option name is not known to the driver',
     cure: 'use the nearest known option that the message names',
   },
+  PROTO_PLUGIN_NOT_FOUND: {
+    cause: 'no socket and no spec file of that plugin appeared in the plugin directories',
+    cure: 'start the plugin, or correct the name: it is the file name without its extension, and case counts',
+  },
+  PROTO_REMOTE: {
+    cause: 'a plugin answered a call with an error, whose text the message repeats',
+    cure: 'see the manual of that plugin, and its log',
+  },
   PROTO_REPLY: {
     cause: 'a defect: the driver answered something that the engine would misread',
     cure: 'report it with the daemon log',
@@ -44,6 +52,10 @@ export const errorCodes = {
   PROTO_SPEC: {
     cause: 'a spec file of a plugin cannot be understood',
     cure: 'write one address with a scheme, or the JSON form that the SDK manual shows',
+  },
+  PROTO_UNREACHABLE: {
+    cause: 'a plugin did not answer: nobody listens, the connection broke, or its time was over',
+    cure: 'see whether the plugin runs, and its log',
   },
   PROTO_UNSUPPORTED: { cause: 'the driver does not offer this', cure: 'see the manual page of the driver' },
 
@@ -76,9 +88,49 @@ export const errorCodes = {
   },
 
   // VOL_: volumes
+  VOL_BACKUP: {
+    cause: 'a backup is damaged, incomplete or was not made by cleat, or a restore met a volume that is not empty',
+    cure: 'use another backup, or give --force to restore over what is there',
+  },
+  VOL_CREDENTIALS: {
+    cause: 'the credentials file of a volume cannot be read, or has no username',
+    cure: 'put username=, password= and, where needed, domain= lines into a file that root can read, and give its path',
+  },
+  VOL_DEVICE: {
+    cause: 'the device, folder or sub-folder that a volume stands for does not exist or is not usable',
+    cure: 'correct the path, or give create=true to have a missing folder made',
+  },
+  VOL_IN_USE: {
+    cause: 'a volume is held by a container or process, or something is mounted in it',
+    cure: 'stop and remove the holders, which the message and `cleat volume holders` name',
+  },
+  VOL_MOUNT_FAILED: {
+    cause: 'the kernel or the server refused the mount',
+    cure: 'read the reason in the message; check type, device and mount options, and the export on the server',
+  },
+  VOL_MOUNT_TIMEOUT: {
+    cause: 'a mount was not done in time: the server is down, or cannot be reached',
+    cure: 'bring the server back, or give a longer mount-timeout; other volumes are not affected',
+  },
+  VOL_NAME: {
+    cause: 'a volume name has characters, a beginning or a length that is not allowed',
+    cure: 'use 2 to 255 of a-z A-Z 0-9 _ . - and begin with a letter or digit',
+  },
   VOL_NOT_FOUND: {
     cause: 'the driver knows no volume of that name',
     cure: 'create it, or look at the names that `docker volume ls` shows',
+  },
+  VOL_OPTIONS_DIFFER: {
+    cause: 'a volume exists already with other options',
+    cure: 'use the same options, remove the volume, or give on-change=update while nobody holds it',
+  },
+  VOL_QUOTA: {
+    cause: 'a size or inode limit cannot be set in the way that was asked for',
+    cure: 'give quota=image, which works on every file system, or mount the state folder with prjquota',
+  },
+  VOL_SERVER: {
+    cause: 'no server of an NFS volume answers, or its name cannot be resolved',
+    cure: 'check the server names, the network and that the NFS service runs',
   },
 
   // IPAM_: pools and addresses

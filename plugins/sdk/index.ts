@@ -1,5 +1,15 @@
 /** `cleat/sdk`: everything a plugin author needs. See README.md in this folder. */
 export type { CallObserver, CallReport } from './call-runner.ts';
+export {
+  type IpamClient,
+  type LogClient,
+  type NetworkClient,
+  PluginClient,
+  type PluginClientOptions,
+  RemoteError,
+  type VolumeClient,
+} from './client.ts';
+export { defaultDirectories, discoverPlugin, findPlugin, listPlugins, type PluginDirectories } from './discovery.ts';
 export { type ErrorCode, type ErrorMeaning, errorCodes } from './error-codes.ts';
 export { errorLine, isErrorCode, PluginError, type PluginErrorOptions } from './errors.ts';
 export type * from './ipam-plugin.ts';
@@ -32,10 +42,14 @@ export {
 } from './option-kinds.ts';
 export { type OptionContext, type OptionSchema, type OptionValues, optionNames, parseOptions } from './options.ts';
 export type { Plugin } from './plugin.ts';
+export type { DriverKind } from './protocol/activate.ts';
+export type { ReadLogsRequest } from './protocol/log.ts';
 export { LogFrame, parseLogEntry } from './protocol/log-entry.ts';
 export { type LogFrameCallback, LogFrameDecoder, type LogFrameDecoderOptions } from './protocol/log-frame-decoder.ts';
 export { encodeLogFrame, LogFrameBatch } from './protocol/log-frame-encoder.ts';
 export { formatTimestamp, parseTimestamp } from './protocol/timestamp.ts';
+export { engineRetryRule, type RetryRule } from './retry.ts';
 export { DEFAULT_DEADLINE_MS, type ServeOptions, servePlugin } from './serve.ts';
+export type { PluginAddress } from './spec-file.ts';
 export { findDurationMs, findSize, formatDurationMs, formatSize } from './units.ts';
 export type * from './volume-plugin.ts';

@@ -7,7 +7,13 @@
  * empty where one is needed is an error: that is how a repeat after a lost connection looks.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { type CallObserver, CallRunner } from './call-runner.ts';
 import { errorLine, PluginError } from './errors.ts';
 import type { Plugin } from './plugin.ts';
@@ -72,7 +78,8 @@ export function servePlugin(plugin: Plugin, options: ServeOptions = {}): Fastify
         return reply;
       } catch (error) {
         app.log.warn({ plugin: plugin.name, method: READ_LOGS, err: error }, 'reading logs failed');
-        return failure(READ_LOGS, error);
+        // Not with status 200: an engine would read it as frames.
+        return await reply.code(500).send(failure(READ_LOGS, error));
       }
     });
   }
@@ -129,7 +136,7 @@ function failure(method: string, error: unknown): WireObject {
 function createApp(options: ServeOptions): FastifyInstance {
   const settings = {
     ...(options.log === undefined ? { logger: false } : { loggerInstance: options.log }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Engines keep two idle connections without limit. One that closes just when a request arrives makes the engine repeat

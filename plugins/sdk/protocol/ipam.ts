@@ -40,7 +40,7 @@ function optionalAddress(body: WireReader, name: string): string | undefined {
 }
 
 export const ipamMethods = {
-  getCapabilities: method<void, IpamCapabilities>({
+  getCapabilities: method<undefined, IpamCapabilities>({
     name: 'IpamDriver.GetCapabilities',
     encodeRequest: () => undefined,
     handler: (driver) => async () => driver.capabilities,
@@ -52,8 +52,9 @@ export const ipamMethods = {
       requiresMacAddress: body.flag('RequiresMACAddress'),
       requiresRequestReplay: body.flag('RequiresRequestReplay'),
     }),
+    fallback: { on: 'error', reply: { requiresMacAddress: false, requiresRequestReplay: false } },
   }),
-  getDefaultAddressSpaces: method<void, DefaultAddressSpaces>({
+  getDefaultAddressSpaces: method<undefined, DefaultAddressSpaces>({
     name: 'IpamDriver.GetDefaultAddressSpaces',
     encodeRequest: () => undefined,
     handler: (driver) => (_, signal) => driver.getDefaultAddressSpaces(signal),

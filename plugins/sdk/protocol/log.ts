@@ -91,12 +91,13 @@ export function encodeReadLogs(request: ReadLogsRequest): WireObject {
 
 /** ReadLogs is not in the table: its reply is a stream. */
 export const logMethods = {
-  capabilities: method<void, { readonly readLogs: boolean }>({
+  capabilities: method<undefined, { readonly readLogs: boolean }>({
     name: 'LogDriver.Capabilities',
     encodeRequest: () => undefined,
     handler: (driver) => async () => driver.capabilities,
     encodeReply: (reply) => ({ Cap: { ReadLogs: reply.readLogs } }),
     decodeReply: (body) => ({ readLogs: body.object('Cap').flag('ReadLogs') }),
+    fallback: { on: 'error', reply: { readLogs: false } },
   }),
   startLogging: method<{ readonly file: string; readonly info: LogInfo }, void>({
     name: 'LogDriver.StartLogging',

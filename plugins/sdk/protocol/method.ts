@@ -32,6 +32,8 @@ export interface MethodSpec<Driver, Request, Reply> {
   readonly encodeReply: (reply: Reply, request: Request) => WireObject;
   readonly decodeReply: (body: WireReader, request: Request) => Reply;
   readonly locks?: (request: Request) => Locks;
+  /** What a client takes for the answer when the plugin has none: only on status 404, or on any error reply. */
+  readonly fallback?: { readonly on: 'missing' | 'error'; readonly reply: Reply };
 }
 
 export interface Method<Driver, Request, Reply> extends MethodSpec<Driver, Request, Reply> {

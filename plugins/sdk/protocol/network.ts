@@ -134,7 +134,7 @@ const encodeDiscover = (request: DiscoverRequest): WireObject => ({
 });
 
 export const networkMethods = {
-  getCapabilities: method<void, NetworkCapabilities>({
+  getCapabilities: method<undefined, NetworkCapabilities>({
     name: 'NetworkDriver.GetCapabilities',
     encodeRequest: () => undefined,
     handler: (driver) => async () => driver.capabilities,
@@ -258,6 +258,7 @@ export const networkMethods = {
     handler: (driver) => driver.programExternalConnectivity.bind(driver),
     ...emptyReply,
     locks: endpointLocks,
+    fallback: { on: 'missing', reply: undefined },
   }),
   revokeExternalConnectivity: method<EndpointRequest, void>({
     name: 'NetworkDriver.RevokeExternalConnectivity',
@@ -266,6 +267,7 @@ export const networkMethods = {
     handler: (driver) => driver.revokeExternalConnectivity.bind(driver),
     ...emptyReply,
     locks: endpointLocks,
+    fallback: { on: 'missing', reply: undefined },
   }),
   discoverNew: method<DiscoverRequest, void>({
     name: 'NetworkDriver.DiscoverNew',

@@ -56,12 +56,13 @@ function decodeScope(body: WireReader): Scope {
 }
 
 export const volumeMethods = {
-  capabilities: method<void, { readonly scope: Scope }>({
+  capabilities: method<undefined, { readonly scope: Scope }>({
     name: 'VolumeDriver.Capabilities',
     encodeRequest: () => ({}),
     handler: (driver) => async () => driver.capabilities,
     encodeReply: (reply) => ({ Capabilities: { Scope: reply.scope } }),
     decodeReply: (body) => ({ scope: decodeScope(body) }),
+    fallback: { on: 'error', reply: { scope: 'local' } },
   }),
   create: method<Named & { readonly options: Readonly<Record<string, string>> }, void>({
     name: 'VolumeDriver.Create',
@@ -91,7 +92,7 @@ export const volumeMethods = {
       return volume === undefined ? undefined : decodeVolume(volume);
     },
   }),
-  list: method<void, readonly Volume[]>({
+  list: method<undefined, readonly Volume[]>({
     name: 'VolumeDriver.List',
     encodeRequest: () => ({}),
     handler: (driver) => (_, signal) => driver.list(signal),
