@@ -47,6 +47,11 @@ export const libc = {
   read: bind<[fd: number, into: Memory, size: number]>('intptr_t read(int, void *, size_t)'),
   write: bind<[fd: number, data: Memory, size: number]>('intptr_t write(int, const void *, size_t)'),
   mkfifo: bind<[path: string, mode: number]>('int mkfifo(str, uint)'),
+  pipe2: bind<[pair: Int32Array, flags: number]>('int pipe2(void *, int)'),
+  tee: bind<[from: number, to: number, size: number, flags: number]>('intptr_t tee(int, int, size_t, uint)'),
+  splice: bind<[from: number, fromOffset: null, to: number, toOffset: null, size: number, flags: number]>(
+    'intptr_t splice(int, void *, int, void *, size_t, uint)',
+  ),
   // namespaces and processes
   setns: bind<[fd: number, type: number]>('int setns(int, int)'),
   unshare: bind<[flags: number]>('int unshare(int)'),
@@ -58,6 +63,10 @@ export const libc = {
     'int mount(str, str, str, ulong, str)',
   ),
   umount2: bind<[target: string, flags: number]>('int umount2(str, int)'),
+  /** No wrapper in glibc: the number of the call (443 on every architecture) is the first argument. */
+  quotactlFd: bind<[number: number, fd: number, command: number, id: number, data: Memory]>(
+    'intptr_t syscall(intptr_t, int, uint, uint, void *)',
+  ),
 } as const;
 
 /** Returns the result, or throws the KernelError that errno holds. Call it in the same expression as the system call. */
@@ -123,6 +132,7 @@ export const O_CLOEXEC = 0o2000000;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_SETPIPE_SZ = 1031;
+export const SPLICE_F_NONBLOCK = 2;
 
 // <sched.h>
 export const CLONE_NEWNS = 0x20000;

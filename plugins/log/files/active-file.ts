@@ -1,0 +1,153 @@
+/**
+ * The file that a log grows in: appends whole records, removes a torn one after a crash, keeps the time index, rotates. A write
+ * either lands completely or is taken back, so the file always ends at a record.
+ */
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { compressLater } from './compress.ts';
+import type { LogFile, LogFiles } from './log-files.ts';
+import type { Survey } from './survey.ts';
+import { fingerprintBytes, readTimeIndex, removeTimeIndex, TimeIndexWriter } from './time-index.ts';
+
+export interface RotationLimits {
+  /** A file that has reached this many bytes is rotated before the next record; Infinity: never. */
+  readonly maxSizeBytes: number;
+  /** Files kept, the newest among them. */
+  readonly maxFiles: number;
+  readonly compress: boolean;
+}
+
+/** What a batch of records adds to the index. */
+export interface BatchFacts {
+  readonly records: number;
+  readonly latestHigh: number;
+  readonly latestLow: number;
+}
+
+export interface ActiveFileOptions {
+  readonly files: LogFiles;
+  readonly limits: RotationLimits;
+  /** Where the sound records end in an existing file, from an offset that an index entry names; and what they add up to. */
+  readonly survey: (fd: number, from: number, size: number) => Survey;
+  /** May the oldest file go? A spool says no while it has something to send. Default: always. */
+  readonly mayRemove?: (file: LogFile) => boolean;
+  readonly mayCompress?: (file: LogFile) => boolean;
+  readonly onError: (error: unknown) => void;
+}
+
+export class ActiveFile {
+  readonly files: LogFiles;
+  readonly #options: ActiveFileOptions;
+  #file: LogFile | undefined;
+  #fd = -1;
+  #size = 0;
+  #index: TimeIndexWriter | undefined;
+  #head: Buffer = Buffer.alloc(0);
+
+  constructor(options: ActiveFileOptions) {
+    this.files = options.files;
+    this.#options = options;
+  }
+
+  get limits(): RotationLimits {
+    return this.#options.limits;
+  }
+
+  /** Bytes in the newest file; 0 before the first write. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get file(): LogFile | undefined {
+    return this.#file;
+  }
+
+  /** Opens the newest file for appending; harmless when it is open. Throws what the file system throws. */
+  open(): void {
+    if (this.#fd !== -1) return;
+    const file = this.files.begin();
+    const fd = openSync(file.path, 'a+', 0o640);
+    try {
+      const stat = fstatSync(fd);
+      const indexPath = this.files.indexPathOf(stat.ino);
+      this.#head = readHead(fd);
+      const known = stat.size === 0 ? undefined : readTimeIndex(indexPath, { fingerprint: crc32(this.#head) });
+      if (known === undefined) removeTimeIndex(indexPath);
+      const entries = (known ?? []).filter((entry) => entry.end <= stat.size);
+      const from = entries.at(-1)?.end ?? 0;
+      const rest = this.#options.survey(fd, from, stat.size);
+      if (rest.end < stat.size) ftruncateSync(fd, rest.end);
+      this.#index = new TimeIndexWriter(indexPath, entries);
+      this.#size = rest.end;
+      this.#file = file;
+      this.#fd = fd;
+      this.#index.add(rest.end - from, rest.records, rest.latestHigh, rest.latestLow, this.#fingerprint);
+    } catch (error) {
+      closeSync(fd);
+      this.#fd = -1;
+      throw error;
+    }
+  }
+
+  /** Appends complete records. Throws when they do not fit on the disk; nothing of them stays then. */
+  append(buffer: Buffer, start: number, end: number, facts: BatchFacts): void {
+    this.open();
+    let written = start;
+    try {
+      while (written < end) written += writeSync(this.#fd, buffer, written, end - written);
+    } catch (error) {
+      if (written > start) ftruncateSync(this.#fd, this.#size);
+      throw error;
+    }
+    if (this.#head.length < fingerprintBytes) {
+      this.#head = Buffer.concat([
+        this.#head,
+        buffer.subarray(start, Math.min(end, start + fingerprintBytes)),
+      ]).subarray(0, fingerprintBytes);
+    }
+    this.#size += end - start;
+    this.#index?.add(end - start, facts.records, facts.latestHigh, facts.latestLow, this.#fingerprint);
+  }
+
+  /** Fills `into` from this offset of the newest file. */
+  readAt(into: Buffer, offset: number): void {
+    readSync(this.#fd, into, 0, into.length, offset);
+  }
+
+  /** Ends the newest file and starts another; removes what is beyond the limit and compresses what was ended. */
+  rotate(): void {
+    const { limits, mayRemove, mayCompress, onError } = this.#options;
+    const ended = this.#file;
+    this.close();
+    if (this.files.all.length >= limits.maxFiles) this.#removeDown(limits.maxFiles - 1, mayRemove);
+    this.files.rotate();
+    this.open();
+    if (limits.compress && ended !== undefined && !ended.removed && (mayCompress?.(ended) ?? true)) {
+      void compressLater(this.files, ended, onError);
+    }
+  }
+
+  close(): void {
+    if (this.#fd === -1) return;
+    closeSync(this.#fd);
+    this.#index?.close();
+    this.#fd = -1;
+    this.#index = undefined;
+    this.#size = 0;
+  }
+
+  readonly #fingerprint = (): number => crc32(this.#head);
+
+  #removeDown(keep: number, mayRemove: ((file: LogFile) => boolean) | undefined): void {
+    while (this.files.all.length > keep) {
+      const oldest = this.files.all[0];
+      if (oldest === undefined || (mayRemove && !mayRemove(oldest))) return;
+      this.files.removeOldest();
+    }
+  }
+}
+
+function readHead(fd: number): Buffer {
+  const head = Buffer.alloc(fingerprintBytes);
+  return head.subarray(0, readSync(fd, head, 0, fingerprintBytes, 0));
+}

@@ -1,0 +1,116 @@
+/** Where reading has to start for `--tail` and `--since`: whole files and whole index blocks are passed over unread. */
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { compareTime } from '../nano-time.ts';
+import { fileChunks } from './file-chunks.ts';
+import type { LogFile, LogFiles } from './log-files.ts';
+import type { RecordScanner } from './record-scanner.ts';
+import { surveyRecords } from './survey.ts';
+import { fingerprintBytes, type IndexEntry, indexBlockBytes, readTimeIndex, writeTimeIndex } from './time-index.ts';
+
+export interface StartPosition {
+  readonly file: LogFile;
+  readonly offset: number;
+  /** Records to pass over from there. */
+  readonly skip: number;
+}
+
+/** The first block that can hold a record of that time or later. */
+export async function findSince(
+  files: LogFiles,
+  newScanner: () => RecordScanner,
+  high: number,
+  low: number,
+): Promise<StartPosition | undefined> {
+  for (const file of files.all) {
+    const entries = loadIndex(files, file, newScanner);
+    const block = entries.findIndex((entry) => compareTime(entry.latestHigh, entry.latestLow, high, low) >= 0);
+    if (block !== -1) return { file, offset: entries[block - 1]?.end ?? 0, skip: 0 };
+    if (await restReaches(file, entries, newScanner(), high, low))
+      return { file, offset: entries.at(-1)?.end ?? 0, skip: 0 };
+  }
+  return undefined;
+}
+
+/** Behind the last complete block there is less than a block to look at; of a compressed file without index, all of it. */
+async function restReaches(
+  file: LogFile,
+  entries: readonly IndexEntry[],
+  scanner: RecordScanner,
+  high: number,
+  low: number,
+): Promise<boolean> {
+  for await (const records of scanFile(file, entries.at(-1)?.end ?? 0, scanner)) {
+    while (records.next()) {
+      records.readTime();
+      if (compareTime(records.timeHigh, records.timeLow, high, low) >= 0) return true;
+    }
+  }
+  return false;
+}
+
+/** The position that has `count` records behind it. */
+export async function findTail(
+  files: LogFiles,
+  newScanner: () => RecordScanner,
+  count: number,
+): Promise<StartPosition | undefined> {
+  let wanted = count;
+  for (const file of [...files.all].reverse()) {
+    const entries = loadIndex(files, file, newScanner);
+    const indexed = entries.at(-1);
+    const rest = await countRecords(file, indexed?.end ?? 0, newScanner());
+    if (rest >= wanted) return { file, offset: indexed?.end ?? 0, skip: rest - wanted };
+    wanted -= rest;
+    const records = indexed?.records ?? 0;
+    if (records >= wanted) {
+      const target = records - wanted;
+      const block = entries.findLast((entry) => entry.records <= target);
+      return { file, offset: block?.end ?? 0, skip: target - (block?.records ?? 0) };
+    }
+    wanted -= records;
+  }
+  const [file] = files.all;
+  return file === undefined ? undefined : { file, offset: 0, skip: 0 };
+}
+
+async function countRecords(file: LogFile, from: number, scanner: RecordScanner): Promise<number> {
+  let count = 0;
+  for await (const records of scanFile(file, from, scanner)) while (records.next()) count++;
+  return count;
+}
+
+/** Hands out the scanner, set to piece after piece of the file; the caller runs it until `next` says no. */
+async function* scanFile(file: LogFile, from: number, scanner: RecordScanner): AsyncGenerator<RecordScanner> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of fileChunks(file, from, () => {})) {
+    const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    scanner.reset(buffer, 0, buffer.length, false);
+    yield scanner;
+    rest = buffer.subarray(scanner.position);
+  }
+}
+
+/** The file's index; made now, by one scan, when it is missing and the file is a large plain one. */
+function loadIndex(files: LogFiles, file: LogFile, newScanner: () => RecordScanner): readonly IndexEntry[] {
+  const stat = statSync(file.path, { throwIfNoEntry: false });
+  if (stat === undefined) return [];
+  const path = files.indexPathOf(stat.ino);
+  if (file.compressed) return readTimeIndex(path, { compressedSize: stat.size }) ?? [];
+  const fd = openSync(file.path, 'r');
+  try {
+    const head = Buffer.alloc(fingerprintBytes);
+    const fingerprint = crc32(head.subarray(0, readSync(fd, head, 0, fingerprintBytes, 0)));
+    const size = fstatSync(fd).size;
+    const known = readTimeIndex(path, { fingerprint });
+    if (known !== undefined) return known.filter((entry) => entry.end <= size);
+    if (size < 2 * indexBlockBytes) return [];
+    const entries: IndexEntry[] = [];
+    surveyRecords(newScanner(), fd, 0, size, (soFar) => entries.push(soFar));
+    // The file that grows has a writer of its own for its index.
+    if (file !== files.newest) writeTimeIndex(path, entries, fingerprint);
+    return entries;
+  } finally {
+    closeSync(fd);
+  }
+}

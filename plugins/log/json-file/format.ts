@@ -1,0 +1,87 @@
+/**
+ * One line of Docker's json-file format for each entry, byte for byte:
+ * `{"log":"text\n","stream":"stdout","attrs":{…},"time":"2026-11-20T16:21:36.7580356Z"}`.
+ * A piece of a long line is a line of its own without the `\n`, as Docker writes it, and shippers know it.
+ * Source: moby daemon/logger/jsonfilelog, engines 20.10 to 28.5.
+ */
+import type { LogFrame } from '../../sdk/protocol/log-entry.ts';
+import { escapeGrowth, jsonFileEscapes, writeEscaped } from '../go-json.ts';
+import { Rfc3339NanoWriter } from '../nano-time.ts';
+
+const logKey = Buffer.from('{"log":"', 'latin1');
+
+export class JsonFileEncoder {
+  readonly #time = new Rfc3339NanoWriter();
+  /** By stream: what stands between the line and the time. */
+  readonly #stdout: Middle;
+  readonly #stderr: Middle;
+  readonly #attributes: string;
+
+  /** `attributes` is a JSON object, or empty for none. */
+  constructor(attributes: string) {
+    this.#attributes = attributes === '' ? '' : `,"attrs":${attributes}`;
+    this.#stdout = this.#middle('stdout');
+    this.#stderr = this.#middle('stderr');
+  }
+
+  bound(frame: LogFrame): number {
+    return (
+      (frame.lineEnd - frame.lineStart + frame.sourceEnd - frame.sourceStart) * escapeGrowth +
+      this.#stdout.whole.length +
+      80
+    );
+  }
+
+  /** Writes the entry with its newline; returns the offset behind it. */
+  write(out: Buffer, at: number, frame: LogFrame): number {
+    const { lineStart, lineEnd } = frame;
+    const endsLine = !frame.partial || frame.last;
+    const middle = frame.isStderr ? this.#stderr : this.#isStdout(frame) ? this.#stdout : this.#other(frame);
+    let cursor = at;
+    if (lineEnd === lineStart && !endsLine) {
+      // Go leaves out an empty log.
+      out[cursor++] = 0x7b;
+      cursor += middle.bare.copy(out, cursor);
+    } else {
+      for (let index = 0; index < 8; index++) out[cursor++] = logKey[index]!;
+      cursor = writeEscaped(out, cursor, frame.buffer, lineStart, lineEnd, jsonFileEscapes);
+      const { whole } = middle;
+      if (endsLine && whole.length < 64) {
+        for (let index = 0; index < whole.length; index++) out[cursor++] = whole[index]!;
+      } else cursor += whole.copy(out, cursor, endsLine ? 0 : 2);
+    }
+    cursor = this.#time.write(out, cursor, frame.timeHigh, frame.timeLow);
+    out[cursor++] = 0x22;
+    out[cursor++] = 0x7d;
+    out[cursor++] = 0x0a;
+    return cursor;
+  }
+
+  #isStdout(frame: LogFrame): boolean {
+    return frame.sourceEnd - frame.sourceStart === 6 && frame.buffer[frame.sourceStart + 3] === 0x6f;
+  }
+
+  #middle(stream: string): Middle {
+    const streamKey = stream === '' ? '' : `"stream":"${stream}"`;
+    const rest = `${streamKey}${streamKey === '' ? this.#attributes.slice(1) : this.#attributes}`;
+    return {
+      whole: Buffer.from(`\\n"${rest === '' ? '' : ','}${rest},"time":"`),
+      bare: Buffer.from(`${rest}${rest === '' ? '' : ','}"time":"`),
+    };
+  }
+
+  /** A source that no engine sends: escaped as it came. */
+  #other(frame: LogFrame): Middle {
+    const { buffer, sourceStart, sourceEnd } = frame;
+    const escaped = Buffer.allocUnsafe((sourceEnd - sourceStart) * escapeGrowth);
+    const end = writeEscaped(escaped, 0, buffer, sourceStart, sourceEnd, jsonFileEscapes);
+    return this.#middle(escaped.toString('utf8', 0, end));
+  }
+}
+
+interface Middle {
+  /** From the line's `\n` to the opening quote of the time. */
+  readonly whole: Buffer;
+  /** The same for an entry without a log field. */
+  readonly bare: Buffer;
+}

@@ -1,0 +1,77 @@
+/**
+ * Nanoseconds since 1970 as two unsigned 32-bit halves of an int64: what the wire's varint gives, without a BigInt for every
+ * line. Times before 1970 have the top bit set and sort last; no engine sends them.
+ */
+
+const nanosPerSecond = 1_000_000_000n;
+
+export function toBigInt(high: number, low: number): bigint {
+  return BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low));
+}
+
+export function highHalf(nanos: bigint): number {
+  return Number(BigInt.asUintN(32, nanos >> 32n));
+}
+
+export function lowHalf(nanos: bigint): number {
+  return Number(BigInt.asUintN(32, nanos));
+}
+
+/** Whole milliseconds since 1970, rounded down. */
+export function toMillis(high: number, low: number): number {
+  return high < 0x80000000
+    ? Math.floor(secondsOf(high, low) * 1000 + Math.floor(nanosOf(high, low) / 1e6))
+    : Number(toBigInt(high, low) / 1_000_000n);
+}
+
+/** Negative, 0 or positive, as a comparison wants it. */
+export function compareTime(highA: number, lowA: number, highB: number, lowB: number): number {
+  return highA - highB || lowA - lowB;
+}
+
+/** The part below one second. Exact without BigInt: 2^32 mod 1e9 is 294967296, and every product stays below 2^53. */
+export function nanosOf(high: number, low: number): number {
+  if (high >= 0x80000000) return Number(((toBigInt(high, low) % nanosPerSecond) + nanosPerSecond) % nanosPerSecond);
+  const upper = Math.floor(high / 32768);
+  const lower = high % 32768;
+  return (((upper * 294967296) % 1e9) * 32768 + lower * 294967296 + low) % 1e9;
+}
+
+export function secondsOf(high: number, low: number): number {
+  if (high >= 0x80000000) {
+    const nanos = toBigInt(high, low);
+    return Number((nanos - BigInt(nanosOf(high, low))) / nanosPerSecond);
+  }
+  return Math.round((high * 4294967296 + low - nanosOf(high, low)) / 1e9);
+}
+
+/** Writes times as Go's RFC3339Nano in UTC: no trailing zeros in the fraction, no fraction when it is 0. */
+export class Rfc3339NanoWriter {
+  #second = Number.NaN;
+  readonly #prefix = Buffer.alloc(19);
+
+  /** 20 to 30 bytes. */
+  write(out: Buffer, at: number, high: number, low: number): number {
+    const nanos = nanosOf(high, low);
+    const second = secondsOf(high, low);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#prefix.write(new Date(second * 1000).toISOString().slice(0, 19), 'latin1');
+    }
+    let cursor = at;
+    for (let index = 0; index < 19; index++) out[cursor++] = this.#prefix[index]!;
+    if (nanos > 0) {
+      out[cursor] = 0x2e;
+      let rest = nanos;
+      for (let digit = cursor + 9; digit > cursor; digit--) {
+        const quotient = Math.floor(rest / 10);
+        out[digit] = 48 + rest - quotient * 10;
+        rest = quotient;
+      }
+      cursor += 10;
+      while (out[cursor - 1] === 48) cursor--;
+    }
+    out[cursor++] = 0x5a;
+    return cursor;
+  }
+}

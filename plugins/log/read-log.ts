@@ -1,0 +1,240 @@
+/**
+ * ReadLogs: the entries of one container's log as frames, oldest first, from the place that `--tail` and `--since` ask for, over
+ * rotated and compressed files and past damage, and on to what is still being written when `follow` is set.
+ */
+import type { ReadConfig } from '../sdk/log-plugin.ts';
+import { LogFrameBatch } from '../sdk/protocol/log-frame-encoder.ts';
+import { gunzipChunks, PlainFile } from './files/file-chunks.ts';
+import { findSince, findTail, type StartPosition } from './files/find-start.ts';
+import type { LogFile, LogFiles } from './files/log-files.ts';
+import type { RecordScanner } from './files/record-scanner.ts';
+import { compareTime, highHalf, lowHalf, toMillis } from './nano-time.ts';
+
+export interface LogSource {
+  readonly files: LogFiles;
+  recordScanner(): RecordScanner;
+}
+
+/** What a follower has to know about a log that grows. */
+export interface GrowingLog {
+  /** True when no session writes to it any more. */
+  readonly ended: boolean;
+  /** Resolves at the next append, rotation or end, and when the signal aborts. */
+  changed(signal: AbortSignal): Promise<void>;
+}
+
+export interface ReadHooks {
+  /** Bytes that were no sound records. */
+  onDamage(bytes: number): void;
+}
+
+const readBytes = 256 * 1024;
+const replyBytes = 64 * 1024;
+
+export async function* readLog(
+  source: LogSource,
+  config: ReadConfig,
+  growing: GrowingLog | undefined,
+  hooks: ReadHooks,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const follow = config.follow ? growing : undefined;
+  const { files } = source;
+  // Tail 0 wants nothing of what is there, so the end is noted before anything is awaited.
+  const end = endOf(files);
+  const start = config.tail === 0 ? end : await findStart(source, config);
+  if (config.tail === 0 && follow === undefined) return;
+  const reply = new ReplyBuilder(source, config, hooks);
+  let position: StartPosition | undefined = start;
+  let file = position?.file ?? files.all[0];
+  while (file !== undefined || follow !== undefined) {
+    if (file === undefined) {
+      // A live log that has no file yet.
+      if (follow === undefined || follow.ended || signal.aborted) return;
+      await follow.changed(signal);
+      file = files.all[0];
+      continue;
+    }
+    reply.begin(position?.file === file ? position.skip : 0);
+    const from = position?.file === file ? position.offset : 0;
+    yield* file.compressed
+      ? compressedFile(file, from, reply, signal)
+      : plainFile(file, from, reply, files, follow, signal);
+    if (reply.done || signal.aborted) return;
+    position = undefined;
+    file = files.after(file.sequence);
+    if (file === undefined) return;
+  }
+}
+
+async function findStart(source: LogSource, config: ReadConfig): Promise<StartPosition | undefined> {
+  const newScanner = (): RecordScanner => source.recordScanner();
+  if (config.tail !== undefined) return findTail(source.files, newScanner, config.tail);
+  if (config.sinceNano === undefined) return undefined;
+  const found = await findSince(source.files, newScanner, highHalf(config.sinceNano), lowHalf(config.sinceNano));
+  return found ?? endOf(source.files);
+}
+
+function endOf(files: LogFiles): StartPosition | undefined {
+  const file = files.newest;
+  if (file === undefined) return undefined;
+  return { file, offset: file.compressed ? Number.POSITIVE_INFINITY : sizeOf(file), skip: 0 };
+}
+
+function sizeOf(file: LogFile): number {
+  try {
+    const plain = new PlainFile(file.path);
+    try {
+      return plain.size;
+    } finally {
+      plain.close();
+    }
+  } catch {
+    return 0;
+  }
+}
+
+async function* compressedFile(
+  file: LogFile,
+  from: number,
+  reply: ReplyBuilder,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  if (from === Number.POSITIVE_INFINITY) return;
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of gunzipChunks(file.path, from, () => reply.damaged(0))) {
+    const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const used = reply.scan(buffer, buffer.length, false);
+    yield* reply.take(false);
+    if (reply.done || signal.aborted) return;
+    rest = buffer.subarray(used);
+  }
+  reply.scan(rest, rest.length, true);
+  yield* reply.take(true);
+}
+
+/** Reads to the file's end and, while it is the newest of a growing log, waits for more there. */
+async function* plainFile(
+  file: LogFile,
+  from: number,
+  reply: ReplyBuilder,
+  files: LogFiles,
+  follow: GrowingLog | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  let plain: PlainFile;
+  try {
+    plain = new PlainFile(file.path);
+  } catch {
+    // Retention was quicker.
+    return;
+  }
+  let buffer = Buffer.allocUnsafe(readBytes);
+  let offset = from;
+  try {
+    for (;;) {
+      // Looked at before reading: what is written later is then seen in the next round.
+      const last = follow === undefined || follow.ended || files.newest !== file;
+      const read = plain.read(buffer, 0, offset);
+      const used = reply.scan(buffer, read, read < buffer.length && last);
+      offset += used;
+      const quiet = read < buffer.length;
+      yield* reply.take(quiet);
+      if (reply.done || signal.aborted) return;
+      if (!quiet) {
+        if (used === 0) buffer = Buffer.allocUnsafe(buffer.length * 2);
+        await new Promise((resolve) => setImmediate(resolve));
+      } else if (last) return;
+      else await waitForMore(follow, reply.untilMs, signal);
+      if (reply.isPast()) return;
+    }
+  } finally {
+    plain.close();
+  }
+}
+
+/** With `--until` in the future a follower ends when that time has come. */
+async function waitForMore(
+  follow: GrowingLog | undefined,
+  untilMs: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (follow === undefined) return;
+  if (untilMs === undefined) return follow.changed(signal);
+  const timer = AbortSignal.timeout(Math.max(1, Math.min(untilMs - Date.now(), 2 ** 31 - 1)));
+  await follow.changed(AbortSignal.any([signal, timer]));
+}
+
+/** Filters records and gathers their frames into replies of a handy size. */
+class ReplyBuilder {
+  done = false;
+  readonly untilMs: number | undefined;
+  readonly #scanner: RecordScanner;
+  readonly #hooks: ReadHooks;
+  readonly #since: readonly [high: number, low: number] | undefined;
+  readonly #until: readonly [high: number, low: number] | undefined;
+  #skip = 0;
+  readonly #batch = new LogFrameBatch(2 * replyBytes);
+  #reported = 0;
+
+  constructor(source: LogSource, config: ReadConfig, hooks: ReadHooks) {
+    this.#scanner = source.recordScanner();
+    this.#hooks = hooks;
+    this.#since = halves(config.sinceNano);
+    this.#until = halves(config.untilNano);
+    this.untilMs = this.#until && toMillis(...this.#until);
+  }
+
+  begin(skip: number): void {
+    this.#skip = skip;
+  }
+
+  isPast(): boolean {
+    return this.untilMs !== undefined && Date.now() > this.untilMs;
+  }
+
+  /** Takes every complete record of the buffer; returns the bytes used up. */
+  scan(buffer: Buffer, size: number, atEnd: boolean): number {
+    const scanner = this.#scanner;
+    scanner.reset(buffer, 0, size, atEnd);
+    while (scanner.next()) {
+      if (this.#skip > 0) {
+        this.#skip--;
+        continue;
+      }
+      if (this.#since !== undefined || this.#until !== undefined) {
+        scanner.readTime();
+        if (this.#since && compareTime(scanner.timeHigh, scanner.timeLow, ...this.#since) < 0) continue;
+        if (this.#until && compareTime(scanner.timeHigh, scanner.timeLow, ...this.#until) > 0) {
+          this.done = true;
+          break;
+        }
+      }
+      scanner.addTo(this.#batch);
+    }
+    const damage = scanner.damagedBytes - this.#reported;
+    if (damage > 0) this.damaged(damage);
+    return scanner.position;
+  }
+
+  /** The log goes on behind the damage, and the reader is told that something is missing there. */
+  damaged(bytes: number): void {
+    this.#reported += bytes;
+    this.#hooks.onDamage(bytes);
+    const text = Buffer.from(
+      `cleat: ${bytes === 0 ? 'the rest of a compressed file' : `${bytes} bytes`} of this log are damaged and were skipped\n`,
+    );
+    const { timeHigh, timeLow } = this.#scanner;
+    this.#batch.write('stderr', timeHigh, timeLow, text, 0, text.length, false);
+  }
+
+  /** What is worth sending; with `all`, whatever there is. */
+  take(all: boolean): Buffer[] {
+    const enough = this.#batch.length >= (all || this.done ? 1 : replyBytes);
+    return enough ? [this.#batch.take()] : [];
+  }
+}
+
+function halves(nanos: bigint | undefined): readonly [high: number, low: number] | undefined {
+  return nanos === undefined ? undefined : [highHalf(nanos), lowHalf(nanos)];
+}
