@@ -64,6 +64,52 @@ export const errorCodes = {
     cause: 'a text is no IP address, prefix or MAC address',
     cure: 'write it as the message shows',
   },
+  NET_BRIDGE_INVALID: {
+    cause: 'the name given for the bridge is that of a link that is no bridge',
+    cure: 'choose another com.docker.network.bridge.name',
+  },
+  NET_BRIDGE_TAKEN: {
+    cause: 'another network of ours uses the bridge',
+    cure: 'choose another com.docker.network.bridge.name',
+  },
+  NET_ENDPOINT_UNKNOWN: {
+    cause: 'the engine names an endpoint that the driver has no record of, or gave up because it was never joined',
+    cure: 'start the container again: it then gets a new endpoint',
+  },
+  NET_FIREWALL: {
+    cause: 'the kernel refused a change of the table `inet cleat`',
+    cure: "read the kernel's words in the message; `cleat doctor` tells what this host lacks",
+  },
+  NET_LINK: {
+    cause: 'the kernel refused to make or change a link',
+    cure: "read the kernel's words in the message; `cleat doctor` tells what this host lacks",
+  },
+  NET_NETWORK_UNKNOWN: {
+    cause:
+      'the engine names a network that the driver has no record of, for instance because the state folder was lost',
+    cure: 'remove the network in the engine and create it again',
+  },
+  NET_NO_SUBNET: {
+    cause: 'the network has no subnet',
+    cure: 'give --subnet, or use an IPAM driver that chooses one',
+  },
+  NET_PORTS_EXHAUSTED: {
+    cause: 'no host port of those that may be used is free',
+    cure: 'give a wider range, or widen net.ipv4.ip_local_port_range',
+  },
+  NET_PORT_ADDRESS: {
+    cause: 'the host address of a published port is no address of this host',
+    cure: 'use one that `ip address` shows, or none for all of them',
+  },
+  NET_PORT_TAKEN: {
+    cause: 'the host port is published by another endpoint or used by a process of the host',
+    cure: 'stop the holder that the message names, or publish another port',
+  },
+  NET_SUBNET_OVERLAP: {
+    cause: 'the subnet is, or overlaps, that of another network or of an interface of the host',
+    cure: 'choose another --subnet',
+  },
+
   // STORE_: the records on disk
   STORE_CORRUPT: {
     cause: 'the record file is damaged or is no database',
