@@ -1,0 +1,54 @@
+/** Debian packages, by who needs them. */
+
+/** To run the daemons and the quick start. */
+export const runtimePackages = [
+  'ca-certificates',
+  'iproute2',
+  'nftables',
+  'libnftables1',
+  'iptables',
+  'conntrack',
+  'kmod',
+  'procps',
+  'util-linux',
+  'busybox-static',
+] as const;
+
+/** The engine of Debian 12, where the machine has none. */
+export const enginePackages = ['docker.io'] as const;
+
+/** To run every test. */
+export const testPackages = [
+  ...enginePackages,
+  'debootstrap',
+  'xz-utils',
+  'zstd',
+  'jq',
+  'iputils-ping',
+  'bind9-dnsutils',
+  'dnsmasq-base',
+  'dnsperf',
+  'iperf3',
+  'tcpdump',
+  'socat',
+  'nmap',
+  'netcat-openbsd',
+  'strace',
+  'openssl',
+  'crun',
+  'conmon',
+  'etcd-server',
+  'etcd-client',
+  // Debian has User-Mode Linux for amd64 alone.
+  ...(process.arch === 'x64' ? ['user-mode-linux', 'tcc'] : []),
+  'nfs-kernel-server',
+  'nfs-common',
+  'rsyslog',
+  'xfsprogs',
+  'btrfs-progs',
+  'e2fsprogs',
+  'quota',
+  'wireguard-go',
+  'wireguard-tools',
+  'tshark',
+] as const;
