@@ -83,6 +83,11 @@ export class Ledger {
     }
   }
 
+  /** After a change of the configuration. */
+  refreshSettings(): void {
+    for (const { pool, record } of this.#entries.values()) pool.settings = this.#settingsFor(record);
+  }
+
   get host(): HostRecord | undefined {
     return this.#records.host.get('host');
   }

@@ -71,7 +71,8 @@ const replayMs = 60_000;
 
 export class Pool {
   readonly cidr: Cidr;
-  readonly settings: PoolSettings;
+  /** Changes with the configuration. */
+  settings: PoolSettings;
   readonly usable: AddressRange;
   readonly dynamic: AddressRange;
   /** Allocations that no owner accounts for, with the time since when; reconcile.ts keeps it. */

@@ -12,7 +12,7 @@
  * Wrong in between is harmless: a record taken in too much is missing in the next reports and goes again.
  */
 import type { Logger } from 'pino';
-import { cidrsOverlap, formatCidr, parseCidr } from '../address/cidr.ts';
+import { cidrHasIp, cidrsOverlap, formatCidr, parseCidr } from '../address/cidr.ts';
 import { findIp } from '../address/ip.ts';
 import { type AddressChange, addressText, type Ledger, type PoolEntry } from './ledger.ts';
 import type { LiveNetwork, LivePool, LiveReport } from './live-report.ts';
@@ -237,7 +237,8 @@ export class Reconciler {
     };
     for (const { address, container } of network.addresses) {
       const ip = findIp(address);
-      if (ip?.family !== cidr.family) continue;
+      // A network has one list for all its pools.
+      if (ip === undefined || !cidrHasIp(cidr, ip)) continue;
       view.live.set(ip.value, container ?? view.live.get(ip.value));
     }
     if (pool.auxiliary !== undefined) {

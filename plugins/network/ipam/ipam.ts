@@ -1,0 +1,133 @@
+/**
+ * `cleat-ipam` as the daemon wires it: records in, one plugin out, and the functions by which engines' watchers and network
+ * drivers tell what is in use.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { Gauge, type Registry } from 'prom-client';
+import type { Netns } from '../../linux/netns.ts';
+import { errorLine } from '../../sdk/errors.ts';
+import type { Plugin } from '../../sdk/plugin.ts';
+import type { Store } from '../../store/store.ts';
+import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
+import { ipFromBytes } from '../address/ip.ts';
+import { CleatIpam } from './driver.ts';
+import { readHostView } from './host-blocks.ts';
+import { Ledger } from './ledger.ts';
+import type { LiveReport } from './live-report.ts';
+import { type IpamConfig, type PoolOptions, parseIpamConfig, parsePoolOptions } from './options.ts';
+import type { PoolSettings } from './pool.ts';
+import { Reconciler } from './reconcile.ts';
+import type { PoolRecord } from './records.ts';
+import { releaseAfterReboot } from './restore.ts';
+import { type IpamStatus, ipamStatus } from './status.ts';
+import { Warnings } from './warnings.ts';
+
+export interface IpamParts {
+  readonly store: Store;
+  /** The section "ipam" of the daemon's configuration. */
+  readonly config: unknown;
+  readonly log: Logger;
+  /** /proc/sys/kernel/random/boot_id. */
+  readonly bootId: string;
+  readonly registry?: Registry;
+  /** The engine's network namespace; default the caller's. */
+  readonly netns?: Netns;
+  readonly now?: () => number;
+}
+
+export interface Ipam {
+  readonly plugin: Plugin;
+  /** What is in use, by one who knows; repeat it every few seconds or minutes. */
+  report(report: LiveReport): void;
+  status(): IpamStatus;
+  /** Throws when the section is wrong; the old one then stays. */
+  reload(config: unknown): void;
+  close(): void;
+}
+
+/** Reads the records and follows the host's routes from now on. Throws IPAM_CONFIG, StoreError, KernelError. */
+export function startIpam(parts: IpamParts): Ipam {
+  const { store, log, bootId, netns, now = Date.now } = parts;
+  let config = parseIpamConfig(parts.config);
+  const settingsFor = (record: PoolRecord): PoolSettings => {
+    const options = findPoolOptions(record.options, log);
+    return {
+      quarantineMs: options.quarantineMs ?? config.quarantineMs,
+      stickyMs: options.stickyMs ?? config.stickyMs,
+      warnPercent: options.warnPercent ?? config.warnPercent,
+    };
+  };
+  const ledger = new Ledger(store, settingsFor);
+  const uniqueLocal = releaseAfterReboot({ ledger, bootId, log, now, drawUniqueLocal });
+  const warnings = new Warnings({ ledger, log, now, ...(netns && { netns }) });
+  const reconciler = new Reconciler({ ledger, log, now, graceMs: () => config.graceMs });
+  const driver = new CleatIpam({
+    ledger,
+    config: () => withUniqueLocal(config, uniqueLocal),
+    hostBlocks: () => readHostView(netns).blocks,
+    now,
+    onUse: (entry) => warnings.checkUse(entry),
+  });
+  if (parts.registry) countPools(parts.registry, ledger);
+  warnings.watchHost();
+  return {
+    plugin: { name: 'cleat-ipam', ipam: driver },
+    report: (report) => {
+      reconciler.report(report);
+      for (const entry of ledger.pools()) warnings.checkUse(entry);
+    },
+    status: () => ipamStatus(ledger, reconciler, warnings),
+    reload: (section) => {
+      config = parseIpamConfig(section);
+      ledger.refreshSettings();
+    },
+    close: () => warnings.close(),
+  };
+}
+
+/** Of a record: checked when it was made, perhaps by another version, and never a reason not to start. */
+function findPoolOptions(given: Readonly<Record<string, string>>, log: Logger): PoolOptions {
+  try {
+    return parsePoolOptions(given);
+  } catch (error) {
+    log.warn({ options: given }, `options of a pool are left out: ${errorLine(error)}`);
+    return {};
+  }
+}
+
+/** A global ID of 40 random bits in the locally assigned half of the range (RFC 4193 §3.2). */
+function drawUniqueLocal(): string {
+  const address = ipFromBytes(Uint8Array.from([0xfd, ...randomBytes(5), ...new Uint8Array(10)]));
+  return formatCidr(cidrAround(address, 48));
+}
+
+/** Where the configuration names no IPv6 range, networks get /64s of the host's own. */
+function withUniqueLocal(config: IpamConfig, uniqueLocal: string): IpamConfig {
+  if (config.defaultPools.some(({ base }) => base.family === 6)) return config;
+  return { ...config, defaultPools: [...config.defaultPools, { base: parseCidr(uniqueLocal), size: 64 }] };
+}
+
+function countPools(registry: Registry, ledger: Ledger): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'cleat_ipam_pool_used_addresses',
+    help: 'Addresses of the pool that are allocated, out of those for dynamic use',
+    labelNames: ['pool'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { poolId, pool } of ledger.pools()) this.set({ pool: poolId }, pool.used);
+    },
+  });
+  new Gauge({
+    name: 'cleat_ipam_pool_size_addresses',
+    help: 'Addresses of the pool for dynamic use',
+    labelNames: ['pool'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { poolId, pool } of ledger.pools()) this.set({ pool: poolId }, Number(pool.size));
+    },
+  });
+}
