@@ -9,7 +9,7 @@
  * owns the pseudo-terminal and serves it on the `attach` socket.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync, rmSync, watch } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readSync, rmSync, watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -71,8 +71,10 @@ export async function createUnderMonitor(options: MonitorOptions, exitDir: strin
     env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
   });
   const report = await readReport(child.stdio[3] as Readable, child, options.timeoutMs);
-  if (report.data > 0) return report.data;
-  throw new RuntimeError(cleanMessage(report.message ?? 'the runtime gave no reason'));
+  if (report !== undefined && report.data > 0) return report.data;
+  // With passthrough the runtime's words went where the container's errors go.
+  const words = report?.message ?? (stdio === undefined ? '' : readLeft(join(bundle, 'stderr')));
+  throw new RuntimeError(cleanMessage(words || 'conmon ended without an answer'));
 }
 
 /** What the OCI runtime answered when it could not do what it was told. */
@@ -131,39 +133,53 @@ interface SyncReport {
   readonly message?: string;
 }
 
-function readReport(pipe: Readable, child: ReturnType<typeof spawn>, timeoutMs: number): Promise<SyncReport> {
+/** Undefined when conmon ended without a word. */
+function readReport(pipe: Readable, child: ReturnType<typeof spawn>, timeoutMs: number): Promise<SyncReport | undefined> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new RuntimeError(`the runtime did not make the container within ${timeoutMs / 1000} s`));
+      fail(`the runtime did not make the container within ${timeoutMs / 1000} s`);
     }, timeoutMs);
-    const settle = (action: () => void) => {
+    const close = () => {
       clearTimeout(timer);
       pipe.destroy();
-      action();
     };
-    child.on('error', (error) =>
-      settle(() =>
-        reject(new RuntimeError(`conmon cannot be run: ${error.message}; install conmon`, { cause: error })),
-      ),
-    );
+    const fail = (message: string, cause?: unknown) => {
+      close();
+      reject(new RuntimeError(message, { cause }));
+    };
+    const answer = () => {
+      close();
+      if (text.trim() === '') return resolve(undefined);
+      try {
+        resolve(JSON.parse(text) as SyncReport);
+      } catch (error) {
+        reject(new RuntimeError(`conmon answered: ${text.trim()}`, { cause: error }));
+      }
+    };
+    child.on('error', (error) => fail(`conmon cannot be run: ${error.message}; install conmon`, error));
     pipe.setEncoding('utf8');
     pipe.on('data', (chunk: string) => {
       text += chunk;
-      if (text.includes('\n')) settle(() => resolveReport(text, resolve, reject));
-      else if (text.length > maxSyncBytes) settle(() => reject(new RuntimeError('conmon answered without end')));
+      if (text.includes('\n')) answer();
+      else if (text.length > maxSyncBytes) fail('conmon answered without end');
     });
-    pipe.on('end', () => settle(() => resolveReport(text, resolve, reject)));
-    pipe.on('error', (error) => settle(() => reject(error)));
+    pipe.on('end', answer);
+    pipe.on('error', (error) => fail(error.message, error));
   });
 }
 
-function resolveReport(text: string, resolve: (report: SyncReport) => void, reject: (error: Error) => void): void {
+/** What a FIFO that nobody writes to any more still holds. */
+function readLeft(path: string): string {
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   try {
-    resolve(JSON.parse(text) as SyncReport);
+    const buffer = Buffer.alloc(1 << 16);
+    return buffer.toString('utf8', 0, readSync(fd, buffer));
   } catch {
-    reject(new RuntimeError(text.trim() === '' ? 'conmon ended without an answer' : `conmon answered: ${text.trim()}`));
+    return ''; // EAGAIN: nothing
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,0 +1,83 @@
+/**
+ * The Engine API on fastify: version prefixes, errors and the headers that clients look at are handled here, each noun's
+ * routes are in the file of its name. Requests that hijack the connection go past fastify (hijack.ts).
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Engine } from '../engine.ts';
+import { ApiError, badRequest, notFound } from './api-error.ts';
+import { attachRoute } from './attach.ts';
+import { containerRoutes } from './containers.ts';
+import { type HijackHandler, serveHijack } from './hijack.ts';
+import { systemRoutes } from './system.ts';
+import { apiVersion, checkVersion, versionPrefix } from './version.ts';
+
+const maxBodyBytes = 16 << 20;
+
+/** Longest-lived first byte: streams of logs, events, attach have no time limit of their own. */
+export function createApi(engine: Engine): FastifyInstance {
+  const app = fastify({
+    bodyLimit: maxBodyBytes,
+    loggerInstance: engine.log.child({ part: 'api' }, { level: 'warn' }) as FastifyBaseLogger,
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 4096 },
+    forceCloseConnections: true,
+    rewriteUrl: (request) => (request.url ?? '/').replace(versionPrefix, ''),
+    requestTimeout: 0,
+    keepAliveTimeout: 0,
+  });
+  // Clients send JSON with and without a type; archives come as streams. Each route reads what it wants.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: maxBodyBytes }, (_request, text, done) =>
+    parseJson(String(text), done),
+  );
+  app.addContentTypeParser('text/plain', { parseAs: 'string', bodyLimit: maxBodyBytes }, (_request, text, done) =>
+    parseJson(String(text), done),
+  );
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.addHook('onRequest', checkVersion);
+  app.addHook('onSend', async (_request, reply) => {
+    // The docker command reads an error as JSON only when the type is exactly this.
+    if (String(reply.getHeader('content-type')).startsWith('application/json')) reply.header('content-type', 'application/json');
+    reply.headers({ 'Api-Version': apiVersion, 'Docker-Experimental': 'false', Ostype: 'linux', Server: 'cleat' });
+  });
+  app.setErrorHandler(answerError);
+  app.setNotFoundHandler(async () => {
+    throw notFound('page not found');
+  });
+  systemRoutes(app, engine);
+  containerRoutes(app, engine);
+  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void serveHijack(request, socket, head, hijackRouter(engine));
+  });
+  return app;
+}
+
+/** The two verbs whose connection becomes a stream. */
+function hijackRouter(engine: Engine): HijackHandler {
+  return async (request, accept) => {
+    const attach = /^\/containers\/([^/]+)\/attach$/.exec(request.path)?.[1];
+    if (attach !== undefined) return attachRoute(engine, decodeURIComponent(attach), request, accept);
+    throw notFound('page not found');
+  };
+}
+
+function parseJson(text: string, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    done(null, text.trim() === '' ? undefined : JSON.parse(text));
+  } catch (error) {
+    done(badRequest(`invalid JSON: ${(error as Error).message}`));
+  }
+}
+
+async function answerError(
+  error: Error & { statusCode?: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const statusCode = error instanceof ApiError ? error.statusCode : (error.statusCode ?? 500);
+  if (statusCode >= 500) request.log.error({ err: error, url: request.originalUrl }, 'request failed');
+  await reply.code(statusCode).send({ message: error.message });
+}

@@ -1,0 +1,92 @@
+/** `create`: the client's configuration and the image's become a record; nothing runs yet. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { badRequest } from '../api/api-error.ts';
+import type { Engine } from '../engine.ts';
+import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
+import { formatTimestamp, now } from '../timestamp.ts';
+import { decodeContainerConfig, decodeHostConfig } from './decode-config.ts';
+import { mergeEnvironment } from './environment.ts';
+import { emitContainerEvent } from './event.ts';
+import { containerFolder } from './folder.ts';
+import { randomName } from './name.ts';
+import { type ContainerConfig, never } from './record.ts';
+import type { Container } from './registry.ts';
+
+export interface CreateRequest {
+  /** Undefined: a name is made up. */
+  readonly name: string | undefined;
+  /** The request body, as it came. */
+  readonly body: unknown;
+}
+
+export interface CreateResult {
+  readonly container: Container;
+  readonly warnings: readonly string[];
+}
+
+export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
+  const given = decodeContainerConfig(request.body);
+  const hostConfig = decodeHostConfig(request.body);
+  if (request.name !== undefined) engine.containers.checkName(request.name);
+  const image = engine.images.get(given.Image);
+  const id = randomBytes(32).toString('hex');
+  const config = mergeImageConfig(given, image, id);
+  const [path, ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
+  if (path === undefined || path === '') throw badRequest('no command specified');
+  const name = request.name ?? randomName((candidate) => engine.containers.find(candidate) !== undefined);
+  mkdirSync(containerFolder(engine.config, id).data, { recursive: true, mode: 0o710 });
+  const container = engine.containers.add({
+    id,
+    name,
+    created: formatTimestamp(now()),
+    path,
+    args,
+    config,
+    hostConfig,
+    imageId: image.id,
+    state: {
+      status: 'created',
+      pid: 0,
+      exitCode: 0,
+      oomKilled: false,
+      error: '',
+      startedAt: never,
+      finishedAt: never,
+      restartCount: 0,
+      manuallyStopped: false,
+    },
+    mounts: [],
+    endpoints: {},
+    ports: {},
+  });
+  emitContainerEvent(engine, container, 'create');
+  return { container, warnings: [] };
+}
+
+/** The user's fields win; environment, labels, ports and volumes are joined. */
+function mergeImageConfig(given: ContainerConfig, image: ImageRecord, id: string): ContainerConfig {
+  const base: ImageConfig = readConfiguration(image).config ?? {};
+  const entrypointGiven = given.Entrypoint !== null;
+  return {
+    ...given,
+    Hostname: given.Hostname || id.slice(0, 12),
+    User: given.User || (base.User ?? ''),
+    WorkingDir: given.WorkingDir || (base.WorkingDir ?? ''),
+    Env: mergeEnvironment(base.Env ?? [], given.Env),
+    // An entrypoint of the user's drops the image's command too.
+    Entrypoint: entrypointGiven ? given.Entrypoint : (base.Entrypoint ?? null),
+    Cmd: given.Cmd !== null && given.Cmd.length > 0 ? given.Cmd : entrypointGiven ? null : (base.Cmd ?? null),
+    Labels: { ...base.Labels, ...given.Labels },
+    ...optional('ExposedPorts', { ...base.ExposedPorts, ...given.ExposedPorts }),
+    ...optional('Volumes', { ...base.Volumes, ...given.Volumes }),
+    ...optional('StopSignal', given.StopSignal || base.StopSignal),
+    ...optional('Healthcheck', given.Healthcheck ?? base.Healthcheck),
+    ...optional('Shell', given.Shell ?? base.Shell),
+  };
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
+  const empty = value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+  return empty ? {} : ({ [key]: value } as Partial<Record<K, V>>);
+}

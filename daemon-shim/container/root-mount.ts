@@ -1,0 +1,50 @@
+/**
+ * The container's root file system: overlayfs of its image's layers and its own upper folder. Several users (the running
+ * container, a copy, an export) share one mount; the last one to let go unmounts it.
+ */
+import { mkdirSync } from 'node:fs';
+import { findMountAt, readMountinfo } from '../../plugins/linux/mountinfo.ts';
+import { check, libc } from '../../plugins/linux/syscall.ts';
+import type { Engine } from '../engine.ts';
+import { containerFolder } from './folder.ts';
+import type { Container } from './registry.ts';
+
+const MNT_DETACH = 2; // <sys/mount.h>
+const users = new Map<string, number>();
+
+/** Mounts it unless it is mounted, and returns where. Pair it with releaseRoot. */
+export function holdRoot(engine: Engine, container: Container): string {
+  const { merged } = containerFolder(engine.config, container.id);
+  const count = users.get(container.id) ?? 0;
+  if (count === 0 && findMountAt(merged, readMountinfo()) === undefined) mountRoot(engine, container);
+  users.set(container.id, count + 1);
+  return merged;
+}
+
+export function releaseRoot(engine: Engine, container: Container): void {
+  const count = (users.get(container.id) ?? 1) - 1;
+  if (count > 0) {
+    users.set(container.id, count);
+    return;
+  }
+  users.delete(container.id);
+  unmountRoot(engine, container.id);
+}
+
+/** Also for what an earlier shim left mounted; success when nothing is. */
+export function unmountRoot(engine: Engine, id: string): void {
+  const { merged } = containerFolder(engine.config, id);
+  if (findMountAt(merged, readMountinfo()) !== undefined) check(libc.umount2(merged, MNT_DETACH), 'umount2', merged);
+}
+
+function mountRoot(engine: Engine, container: Container): void {
+  const { upper, work, merged } = containerFolder(engine.config, container.id);
+  for (const folder of [upper, work, merged]) mkdirSync(folder, { recursive: true });
+  const image = engine.images.get(container.record.imageId);
+  const lower = engine.images.layerFolders(image).join(':');
+  check(
+    libc.mount('overlay', merged, 'overlay', 0, `lowerdir=${lower},upperdir=${upper},workdir=${work}`),
+    'mount',
+    merged,
+  );
+}

@@ -1,0 +1,136 @@
+/** `start`: from a created or stopped container to a running process. Undone in reverse when a step fails. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
+import { ApiError, badRequest, conflict } from '../api/api-error.ts';
+import type { Engine } from '../engine.ts';
+import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
+import type { OciRuntime } from '../runtime/oci-runtime.ts';
+import { makeSpec } from '../runtime/spec.ts';
+import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
+import { findUser } from '../runtime/user.ts';
+import { formatTimestamp, now } from '../timestamp.ts';
+import { processEnvironment } from './environment.ts';
+import { emitContainerEvent } from './event.ts';
+import { containerFolder, exitFolder } from './folder.ts';
+import type { Container } from './registry.ts';
+import { holdRoot, releaseRoot } from './root-mount.ts';
+
+/** A runtime that does not answer is given up; engines' clients wait longer than this. */
+const runtimeTimeoutMs = 30_000;
+
+/** Resolves when the process runs; false when it ran already. Throws ApiError with what Docker says. */
+export async function startContainer(engine: Engine, container: Container): Promise<boolean> {
+  if (container.state.status === 'paused') {
+    throw conflict('cannot start a paused container, try unpause instead');
+  }
+  if (container.isRunning) return false;
+  if (container.state.status === 'removing' || container.state.status === 'dead') {
+    throw conflict('container is marked for removal and cannot be started');
+  }
+  clearTimeout(container.restartTimer);
+  container.stopRequested = false;
+  const undo: (() => Promise<void> | void)[] = [];
+  try {
+    await startSteps(engine, container, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) {
+      await Promise.resolve(step()).catch((failure: unknown) =>
+        engine.log.error({ err: failure, container: container.id }, 'undoing a failed start'),
+      );
+    }
+    const failure = startFailure(error);
+    container.updateState({
+      status: container.state.status === 'created' ? 'created' : 'exited',
+      exitCode: failure.exitCode,
+      error: failure.error.message,
+      pid: 0,
+    });
+    container.settle('exited');
+    throw failure.error;
+  }
+  emitContainerEvent(engine, container, 'start');
+  return true;
+}
+
+async function startSteps(engine: Engine, container: Container, undo: (() => Promise<void> | void)[]): Promise<void> {
+  const { record } = container;
+  const { bundle } = containerFolder(engine.config, container.id);
+  const runtime = chooseRuntime(engine, record.hostConfig.Runtime);
+  mkdirSync(bundle, { recursive: true, mode: 0o700 });
+  const root = holdRoot(engine, container);
+  undo.push(() => releaseRoot(engine, container));
+  const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
+  const hostname = record.config.Hostname;
+  const spec = makeSpec({
+    record,
+    root,
+    user,
+    hostname,
+    networkNamespace: undefined,
+    mounts: [],
+    env: processEnvironment(record.config, hostname, user.home),
+    cgroupsPath: join(record.hostConfig.CgroupParent || '/cleat', container.id),
+  });
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+  const terminal = record.config.Tty;
+  const stdio = terminal ? undefined : makeFifos(bundle, record.config.OpenStdin);
+  await deleteFromRuntime(runtime, container.id, runtimeTimeoutMs);
+  let pid: number;
+  try {
+    pid = await createUnderMonitor(
+      {
+        id: container.id,
+        bundle,
+        runtime,
+        terminal,
+        openStdin: record.config.OpenStdin,
+        ...(stdio ? { stdio } : {}),
+        timeoutMs: runtimeTimeoutMs,
+      },
+      exitFolder(engine.config),
+    );
+  } finally {
+    if (stdio !== undefined) closeContainerEnds(stdio);
+  }
+  undo.push(() => deleteFromRuntime(runtime, container.id, runtimeTimeoutMs));
+  const streams = terminal ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
+  container.streams = streams;
+  undo.push(() => {
+    container.streams = undefined;
+    streams.release();
+  });
+  const startTicks = processStartTicks(pid);
+  // Written before the process runs: a shim that dies here finds the container by its record.
+  container.updateState({
+    status: 'running',
+    pid,
+    ...(startTicks === undefined ? {} : { pidStartTime: startTicks }),
+    exitCode: 0,
+    oomKilled: false,
+    error: '',
+    startedAt: formatTimestamp(now()),
+    manuallyStopped: false,
+  });
+  await startCreated(runtime, container.id, runtimeTimeoutMs);
+}
+
+export function chooseRuntime(engine: Engine, name: string): OciRuntime {
+  const wanted = name || engine.config.defaultRuntime;
+  const runtime = engine.runtimes.get(wanted);
+  if (runtime === undefined) throw badRequest(`unknown or invalid runtime name: ${wanted}`);
+  return runtime;
+}
+
+/** Exit codes as Docker gives them: 127 no such program, 126 cannot be run, 128 anything else. */
+function startFailure(error: unknown): { error: ApiError; exitCode: number } {
+  if (error instanceof ApiError) return { error, exitCode: 128 };
+  const text = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof RuntimeError)) return { error: new ApiError(500, text, { cause: error }), exitCode: 128 };
+  const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${text}`;
+  if (/executable file not found|no such file or directory/i.test(text))
+    return { error: badRequest(message), exitCode: 127 };
+  if (/permission denied|is a directory|exec format error/i.test(text))
+    return { error: badRequest(message), exitCode: 126 };
+  return { error: new ApiError(500, message, { cause: error }), exitCode: 128 };
+}

@@ -1,0 +1,44 @@
+/** Image references: what users type, and the one form in which they are kept (`busybox:latest`, `host:5000/a/b:1`). */
+import { badRequest } from '../api/api-error.ts';
+
+const namePart = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+const referencePattern = new RegExp(
+  `^(?<name>(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?${namePart}(?:/${namePart})*)(?::(?<tag>[\\w][\\w.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$`,
+);
+
+export interface Reference {
+  readonly name: string;
+  readonly tag?: string;
+  readonly digest?: string;
+}
+
+/** Throws Docker's 400 for what is no reference. `docker.io/library/x` and `x` are the same. */
+export function parseReference(text: string): Reference {
+  const groups = referencePattern.exec(text)?.groups;
+  if (groups === undefined) {
+    if (/[A-Z]/.test(text.split(':')[0] ?? ''))
+      throw badRequest(`invalid reference format: repository name (${text}) must be lowercase`);
+    throw badRequest('invalid reference format');
+  }
+  const name = (groups['name'] ?? '').replace(/^(?:index\.)?docker\.io\//, '').replace(/^library\//, '');
+  return {
+    name,
+    ...(groups['tag'] ? { tag: groups['tag'] } : {}),
+    ...(groups['digest'] ? { digest: groups['digest'] } : {}),
+  };
+}
+
+/** `name:tag` with `latest` where none was given, or `name@digest`. */
+export function normalizeReference(text: string): string {
+  const { name, tag, digest } = parseReference(text);
+  return digest === undefined ? `${name}:${tag ?? 'latest'}` : `${name}@${digest}`;
+}
+
+/** As Docker's messages show what was asked for: with the tag, unless it is an id. */
+export function formatReference(text: string): string {
+  try {
+    return normalizeReference(text);
+  } catch {
+    return text;
+  }
+}
