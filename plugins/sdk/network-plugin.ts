@@ -80,6 +80,8 @@ export interface CreateEndpointRequest extends PortOptions {
   readonly networkId: string;
   readonly endpointId: string;
   readonly interface: EndpointInterface;
+  /** true when the user gave the MAC address; it may also come from an IPAM driver that wants one. */
+  readonly macAddressByUser?: boolean;
   /** Driver options of the endpoint (`driver-opt`), sent here only and never in join. */
   readonly options: Readonly<Record<string, string>>;
 }

@@ -87,7 +87,7 @@ export class LogFrameDecoder {
         continue;
       }
       if (body + length > end) {
-        // A first byte that starts no field shows a wrong length at once, without waiting for its end.
+        // A byte that begins no entry shows a wrong length at once, without waiting for its end.
         if (body < end && !startsField(buffer[body]!)) {
           at = this.#lose(at);
           continue;
@@ -143,23 +143,27 @@ export class LogFrameDecoder {
     const take = Math.min(missing, chunk.length - at);
     if (take === 0) return -1;
     this.#append(chunk, at, at + take);
-    if (take < missing) return -1;
+    if (take < missing && !this.#lost) return -1;
     const used = this.#decode(this.#rest, 0, this.#restLength);
-    if (used > 0) {
-      this.#rest.copyWithin(0, used, this.#restLength);
-      this.#restLength -= used;
+    const left = this.#restLength - used;
+    if (left <= take) {
+      // What is left came from this chunk: go on there, where nothing needs copying.
+      this.#restLength = 0;
+      return at + take - left;
     }
+    this.#rest.copyWithin(0, used, this.#restLength);
+    this.#restLength = left;
     return at + take;
   }
 
   /** How many more bytes decide about the bytes that are kept. */
   #missing(): number {
     const have = this.#restLength;
-    if (this.#lost) return Math.max(1, SIGNATURE_TAIL + 1 - have);
-    if (have < FRAME_HEADER_LENGTH) return FRAME_HEADER_LENGTH - have;
+    if (this.#lost) return SIGNATURE_TAIL;
+    // The first byte behind the length tells whether it is worth waiting for the rest.
+    if (have <= FRAME_HEADER_LENGTH) return FRAME_HEADER_LENGTH + 1 - have;
     const length = this.#rest.readUInt32BE(0);
-    // A frame length of 0 or above the limit is refused by the decoding that follows one more byte.
-    return length > this.#maxFrameLength ? 1 : Math.max(1, FRAME_HEADER_LENGTH + length - have);
+    return FRAME_HEADER_LENGTH + length - have;
   }
 
   #keep(chunk: Buffer, start: number, end: number): void {
@@ -179,7 +183,7 @@ export class LogFrameDecoder {
   }
 }
 
-/** Fields 1 to 5 with their wire types, or any later one. */
+/** Fields 1 to 5 with their wire types: fields that later versions may add come behind these. */
 function startsField(tag: number): boolean {
-  return tag === 0x0a || tag === 0x10 || tag === 0x1a || tag === 0x20 || tag === 0x2a || tag >= 0x30;
+  return tag === 0x0a || tag === 0x10 || tag === 0x1a || tag === 0x20 || tag === 0x2a;
 }

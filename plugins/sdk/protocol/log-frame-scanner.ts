@@ -17,11 +17,11 @@ export class LogFrameScanner {
   /** Places where something that is no frame was skipped, and its bytes. */
   damages = 0;
   skippedBytes = 0;
-  #buffer: Buffer = Buffer.alloc(0);
+  buffer: Buffer = Buffer.alloc(0);
   #end = 0;
 
   reset(buffer: Buffer, start: number, end: number): void {
-    this.#buffer = buffer;
+    this.buffer = buffer;
     this.position = start;
     this.#end = end;
   }
@@ -33,7 +33,7 @@ export class LogFrameScanner {
 
   /** Moves to the next frame; false when no complete one is left. */
   next(): boolean {
-    const buffer = this.#buffer;
+    const buffer = this.buffer;
     for (;;) {
       const start = this.position;
       const body = start + FRAME_HEADER_LENGTH;
@@ -66,10 +66,10 @@ export class LogFrameScanner {
     const from = this.position;
     this.damages += 1;
     for (let search = from + 1 + FRAME_HEADER_LENGTH; ; ) {
-      const mark = this.#buffer.indexOf(SIGNATURE, search);
+      const mark = this.buffer.indexOf(SIGNATURE, search);
       if (mark === -1 || mark >= this.#end) break;
       const start = mark - FRAME_HEADER_LENGTH;
-      const length = this.#buffer.readUInt32BE(start);
+      const length = this.buffer.readUInt32BE(start);
       if (length >= SIGNATURE.length && length <= MAX_FRAME_LENGTH) {
         this.skippedBytes += start - from;
         this.position = start;

@@ -114,8 +114,9 @@ function decodeEndpointOptions(options: WireReader): Record<string, string> {
 }
 
 /** The user's MAC travels twice: in colon form in Interface and as base64 of its 6 bytes in Options. */
-function encodeOptionMac(macAddress: string | undefined): WireObject {
-  if (macAddress === undefined) return {};
+function encodeOptionMac(request: CreateEndpointRequest): WireObject {
+  const { macAddress } = request.interface;
+  if (macAddress === undefined || !request.macAddressByUser) return {};
   return { [ENDPOINT_MAC]: Buffer.from(macAddress.replaceAll(/[^0-9a-fA-F]/g, ''), 'hex').toString('base64') };
 }
 
@@ -188,13 +189,14 @@ export const networkMethods = {
     decodeRequest: (body) => ({
       ...decodeEndpoint(body),
       interface: decodeInterface(body.object('Interface')),
+      ...(body.object('Options').raw(ENDPOINT_MAC) === undefined ? {} : { macAddressByUser: true }),
       ...decodePorts(body.object('Options')),
       options: decodeEndpointOptions(body.object('Options')),
     }),
     encodeRequest: (request) => ({
       ...encodeEndpoint(request),
       Interface: encodeInterface(request.interface),
-      Options: { ...request.options, ...encodeOptionMac(request.interface.macAddress), ...encodePorts(request) },
+      Options: { ...request.options, ...encodeOptionMac(request), ...encodePorts(request) },
     }),
     handler: (driver) => driver.createEndpoint.bind(driver),
     encodeReply: (reply, request) => checkInterfaceReply('NetworkDriver.CreateEndpoint', reply, request.interface),
