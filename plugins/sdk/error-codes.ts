@@ -8,6 +8,16 @@ export interface ErrorMeaning {
 }
 
 export const errorCodes = {
+  // LOG_: logs
+  LOG_DRIVER: {
+    cause: 'a log driver is named that this daemon does not have',
+    cure: 'use cleat-json-file, cleat-syslog or cleat-gelf',
+  },
+  LOG_FIFO: {
+    cause: 'the FIFO that the engine named for a log session cannot be opened',
+    cure: 'check that the daemon sees the same /run/docker/logging as the engine and may read there',
+  },
+
   // PROTO_: the request itself
   PROTO_ADDRESS_IN_USE: {
     cause: 'a socket that the daemon wants to make is served by a living process, or its path is no socket',

@@ -32,9 +32,9 @@ export class JsonFileWriter implements LogWriter {
   write(scanner: LogFrameScanner): number {
     const { active } = this;
     const { frame } = scanner;
+    this.safePosition = scanner.position;
     active.open();
     const { maxSizeBytes } = active.limits;
-    this.safePosition = scanner.position;
     let at = 0;
     let records = 0;
     let lineBytes = 0;

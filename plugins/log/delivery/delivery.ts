@@ -1,0 +1,32 @@
+/** What a container's log knows of the sending of its lines; sender.ts does it. */
+
+export interface DeliveryStats {
+  readonly destination: string;
+  /** Lines and bytes of log text that a server has taken. */
+  readonly sentLines: number;
+  readonly sentBytes: number;
+  /** On disk and not sent yet. */
+  readonly spooledBytes: number;
+  /** How far behind the newest entry the sending is. */
+  readonly lagMs: number;
+  readonly reconnects: number;
+  readonly droppedLines: number;
+  readonly connected: boolean;
+  readonly lastError: string | undefined;
+}
+
+export interface Delivery {
+  /** Harmless when it runs already. */
+  start(): void;
+  /** Something was written, or the last session ended. */
+  notify(): void;
+  /** Closes the connection; what is not sent stays on disk. */
+  stop(): void;
+  /** Everything that was written is sent and acknowledged as far as the protocol can. */
+  readonly caughtUp: boolean;
+  /** False: the spool is full and the container has to wait (mode=blocking). */
+  readonly accepts: boolean;
+  /** True: the spool is full and new lines are dropped (drop=newest). */
+  readonly refusesNew: boolean;
+  stats(): DeliveryStats;
+}

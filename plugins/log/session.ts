@@ -1,0 +1,148 @@
+/**
+ * One StartLogging: reads the session's FIFO into the container's log. Entries leave the pipe only when they are in the file, so a
+ * process that is killed finds them again. One turn takes a bounded number of bytes, and every FIFO gets its turn in each round of
+ * the event loop: a loud container cannot starve the others.
+ */
+import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/promises';
+import { FifoReader } from '../linux/fifo.ts';
+import { LogFrameScanner } from '../sdk/protocol/log-frame-scanner.ts';
+import type { ContainerLog } from './container-log.ts';
+
+const turnBytes = 128 * 1024;
+/** After a turn that found little the pipe may collect for a moment: a chatty container then costs one wake-up for many lines. */
+const smallTurnBytes = 32 * 1024;
+const collectMs = 1;
+/** A frame that has begun and does not grow for this long never ends. */
+const stalledMs = 1000;
+/** While the container has to wait (mode=blocking), how often the spool is looked at. */
+const fullRetryMs = 50;
+
+/** Shared by all sessions: empty between two turns. */
+const scanner = new LogFrameScanner();
+
+export type TurnResult = 'more' | 'empty' | 'waiting' | 'ended';
+
+export class Session {
+  readonly file: string;
+  readonly container: ContainerLog;
+  readonly #fifo: FifoReader;
+  readonly #onEnd: (session: Session) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #open = true;
+  #stopped = false;
+  /** The entry that the file ended with when an earlier process left may still be in the pipe. */
+  #maybeWritten: boolean;
+  #stalled: { readonly bytes: number; readonly since: number } | undefined;
+
+  /** Throws when the FIFO cannot be opened. `reattached`: an earlier process read from it. */
+  constructor(
+    file: string,
+    container: ContainerLog,
+    options: { readonly reattached: boolean; readonly onEnd: (session: Session) => void },
+  ) {
+    this.file = file;
+    this.container = container;
+    this.#onEnd = options.onEnd;
+    this.#maybeWritten = options.reattached;
+    this.#fifo = new FifoReader(file, this.#onReadable);
+    container.attach(this);
+  }
+
+  /**
+   * Takes everything that is in the pipe, for StopLogging: the engine has written all it will, and closes its end only after
+   * the answer. Returns at the deadline in any case; what is left is read on.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    const until = performance.now() + deadlineMs;
+    while (this.#open && performance.now() < until) {
+      const result = this.turn();
+      if (result === 'empty' || result === 'ended') break;
+      await (result === 'more' ? nextRound() : pause(5));
+    }
+  }
+
+  /** The engine's word that nothing will follow: followers end. The FIFO is read to its end all the same. */
+  stop(): void {
+    this.#stopped = true;
+    this.container.detach(this);
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  turn(): TurnResult {
+    if (!this.#open) return 'ended';
+    if (!this.container.accepts) return 'waiting';
+    let peeked = this.#fifo.peek(turnBytes);
+    if (peeked.kind === 'data' && this.#stalled && peeked.data.length === turnBytes) {
+      // An unfinished frame that is larger than a turn.
+      peeked = this.#fifo.peek(this.#fifo.capacity);
+    }
+    if (peeked.kind === 'ended') {
+      this.close();
+      return 'ended';
+    }
+    if (peeked.kind === 'empty') return 'empty';
+    const { data } = peeked;
+    scanner.reset(data, 0, data.length);
+    if (this.#maybeWritten) this.#passOverWritten(data);
+    let used = this.container.take(scanner);
+    if (used === 0) used = this.#unfinished(data);
+    else this.#stalled = undefined;
+    this.#countDamage();
+    if (used > 0) this.#fifo.consume(used);
+    return used === 0 ? 'waiting' : data.length < smallTurnBytes ? 'empty' : 'more';
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    clearTimeout(this.#timer);
+    this.#fifo.close();
+    this.container.detach(this);
+    this.#onEnd(this);
+  }
+
+  readonly #onReadable = (): void => {
+    const result = this.turn();
+    if (result === 'more' || result === 'ended') return;
+    this.#fifo.pause();
+    const delay = result === 'waiting' ? (this.container.accepts ? 5 : fullRetryMs) : collectMs;
+    this.#timer = setTimeout(() => this.#fifo.resume(), delay);
+  };
+
+  /** Nothing usable yet: 0 to wait for the rest of the frame, or the bytes that will never become one. */
+  #unfinished(data: Buffer): number {
+    const now = performance.now();
+    if (this.#stalled?.bytes !== data.length) this.#stalled = { bytes: data.length, since: now };
+    if (now - this.#stalled.since < stalledMs && data.length < this.#fifo.capacity) return 0;
+    this.#stalled = undefined;
+    scanner.reset(data, 0, data.length);
+    scanner.skipRest();
+    return scanner.position;
+  }
+
+  /** A batch is written and then taken out of the pipe; a process that died in between left it in both places. */
+  #passOverWritten(data: Buffer): void {
+    this.#maybeWritten = false;
+    let position = 0;
+    try {
+      while (scanner.next()) if (this.container.writer.endsWith(scanner.frame)) position = scanner.position;
+    } catch {
+      // The log cannot be opened now: at worst some lines are there twice.
+    }
+    scanner.reset(data, position, data.length);
+  }
+
+  #countDamage(): void {
+    if (scanner.damages === 0 && scanner.skippedBytes === 0) return;
+    this.container.damaged.places += scanner.damages;
+    this.container.damaged.bytes += scanner.skippedBytes;
+    scanner.damages = scanner.skippedBytes = 0;
+  }
+}

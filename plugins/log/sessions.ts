@@ -1,0 +1,248 @@
+/**
+ * The receiving side of all log drivers: which containers log where, which FIFOs are open. Sessions are on disk before
+ * StartLogging answers, and every FIFO that still exists is opened again when the daemon starts.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { PluginError } from '../sdk/errors.ts';
+import type { LogDriver, LogInfo, ReadConfig } from '../sdk/log-plugin.ts';
+import type { Store, Table } from '../store/store.ts';
+import { redactInfo } from './attributes.ts';
+import { ContainerLog } from './container-log.ts';
+import type { DriverSpec, LogPlace, PreparedLog } from './driver-spec.ts';
+import { type LogSource, readLog } from './read-log.ts';
+import { Session } from './session.ts';
+
+/** A container that has a log here. */
+export interface ContainerRecord {
+  readonly driver: string;
+  /** Without labels and variables that were not asked for. */
+  readonly info: LogInfo;
+  readonly tag: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+interface SessionRecord {
+  readonly containerId: string;
+}
+
+export interface LogSessionsOptions {
+  readonly drivers: readonly DriverSpec[];
+  readonly store: Store;
+  /** One folder per container below it. */
+  readonly folder: string;
+  readonly log: Logger;
+  readonly makeRoom: () => boolean;
+}
+
+/** Of the 2 s in which a stop is answered. */
+const drainMs = 1500;
+/** After StopLogging the engine closes its end at once; a FIFO that stays open longer is given up. */
+const lingerMs = 10_000;
+
+export class LogSessions {
+  readonly #options: LogSessionsOptions;
+  readonly #drivers: ReadonlyMap<string, DriverSpec>;
+  readonly #containers: Table<ContainerRecord>;
+  readonly #records: Table<SessionRecord>;
+  readonly #sessions = new Map<string, Session>();
+  readonly #logs = new Map<string, ContainerLog>();
+  /** Bytes that reads of logs passed over because they were damaged. */
+  damagedBytesRead = 0;
+
+  constructor(options: LogSessionsOptions) {
+    this.#options = options;
+    this.#drivers = new Map(options.drivers.map((driver) => [driver.name, driver]));
+    this.#containers = options.store.table('log-containers', { version: 1 });
+    this.#records = options.store.table('log-sessions', { version: 1 });
+  }
+
+  /** Logs that something happens to at present. */
+  get openLogs(): readonly ContainerLog[] {
+    return [...this.#logs.values()];
+  }
+
+  get containers(): readonly (readonly [id: string, record: ContainerRecord])[] {
+    return this.#containers.entries();
+  }
+
+  /** Opens the FIFOs of an earlier process first, then goes on sending what it left. */
+  restore(): void {
+    const { log } = this.#options;
+    for (const [file, { containerId }] of this.#records.entries()) {
+      const record = this.#containers.get(containerId);
+      if (record === undefined || !existsSync(file)) {
+        this.#records.delete(file);
+        continue;
+      }
+      try {
+        this.#begin(file, this.#open(containerId, record), true);
+        log.info({ container: containerId, file }, 'log session taken up again');
+      } catch (error) {
+        log.error({ err: error, container: containerId, file }, 'log session cannot be taken up again');
+      }
+    }
+    for (const [containerId, record] of this.#containers.entries()) {
+      if (this.#logs.has(containerId)) continue;
+      try {
+        this.#resumeSending(containerId, record);
+      } catch (error) {
+        log.error({ err: error, container: containerId }, 'what waits to be sent cannot be taken up again');
+      }
+    }
+  }
+
+  driver(name: string): LogDriver {
+    const spec = this.#spec(name);
+    return {
+      capabilities: { readLogs: true },
+      startLogging: async ({ file, info }) => this.#start(spec, file, info),
+      stopLogging: async ({ file }) => this.#stop(file),
+      readLogs: ({ info, config }, signal) => this.read(spec, info, config, signal),
+    };
+  }
+
+  /** The stored record of a container, by id, unique beginning of an id, or name. */
+  find(nameOrId: string): { readonly id: string; readonly record: ContainerRecord } | undefined {
+    const entries = this.#containers.entries();
+    const matches = entries.filter(([id, { info }]) => id === nameOrId || info.containerName === `/${nameOrId}`);
+    const found = matches.length > 0 ? matches : entries.filter(([id]) => nameOrId !== '' && id.startsWith(nameOrId));
+    const newest = found.sort(([, a], [, b]) => b.since - a.since)[0];
+    return newest && { id: newest[0], record: newest[1] };
+  }
+
+  read(spec: DriverSpec, info: LogInfo, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
+    const open = this.#logs.get(info.containerId);
+    const source = open ?? this.#closedLog(spec, info);
+    const hooks = {
+      onDamage: (bytes: number) => {
+        this.damagedBytesRead += bytes;
+        this.#options.log.warn({ container: info.containerId, bytes }, 'damaged log data was skipped while reading');
+      },
+    };
+    return readLog(source, config, open, hooks, signal);
+  }
+
+  /** What a stored container needs to be worked with. Throws PluginError when its options are not accepted any more. */
+  prepared(record: ContainerRecord): PreparedLog {
+    return this.#spec(record.driver).prepare(record.info, record.tag);
+  }
+
+  place(containerId: string): LogPlace {
+    return {
+      folder: join(this.#options.folder, containerId),
+      onError: (error, what) => this.#options.log.error({ err: error, container: containerId }, what),
+    };
+  }
+
+  openLog(containerId: string): ContainerLog | undefined {
+    return this.#logs.get(containerId);
+  }
+
+  /** The container is gone: its record, and its log where one is open. Its files are the caller's. */
+  forget(containerId: string): void {
+    this.#logs.get(containerId)?.close();
+    this.#logs.delete(containerId);
+    this.#containers.delete(containerId);
+  }
+
+  /** Closes what nobody needs any more. */
+  tidy(): void {
+    for (const [id, log] of this.#logs) {
+      if (!log.idle) continue;
+      log.close();
+      this.#logs.delete(id);
+    }
+  }
+
+  /** FIFOs are left as they are: the engine goes on writing, the next process goes on reading. */
+  close(): void {
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) session.close();
+    for (const log of this.#logs.values()) log.close();
+    this.#logs.clear();
+  }
+
+  #spec(name: string): DriverSpec {
+    const spec = this.#drivers.get(name);
+    if (spec === undefined) throw new PluginError('LOG_DRIVER', `there is no log driver ${name}`);
+    return spec;
+  }
+
+  #start(spec: DriverSpec, file: string, given: LogInfo): void {
+    if (this.#sessions.has(file)) return;
+    const prepared = spec.prepare(given);
+    const info = redactInfo(given, spec.name);
+    const record: ContainerRecord = { driver: spec.name, info, tag: prepared.tag, since: Date.now() };
+    this.#options.store.transaction(() => {
+      this.#containers.put(info.containerId, record);
+      this.#records.put(file, { containerId: info.containerId });
+    });
+    try {
+      this.#begin(file, this.#open(info.containerId, record), false);
+    } catch (cause) {
+      this.#records.delete(file);
+      this.tidy();
+      const text = cause instanceof Error ? cause.message : String(cause);
+      throw new PluginError('LOG_FIFO', `the log FIFO ${file} cannot be opened: ${text}`, { cause });
+    }
+  }
+
+  async #stop(file: string): Promise<void> {
+    const session = this.#sessions.get(file);
+    if (session === undefined) return;
+    await session.drain(drainMs);
+    session.stop();
+    this.#records.delete(file);
+    const linger = setTimeout(() => session.close(), lingerMs);
+    linger.unref();
+  }
+
+  #begin(file: string, container: ContainerLog, reattached: boolean): void {
+    const session = new Session(file, container, {
+      reattached,
+      onEnd: (ended) => {
+        if (!this.#sessions.delete(ended.file)) return;
+        this.#records.delete(ended.file);
+        this.tidy();
+      },
+    });
+    this.#sessions.set(file, session);
+    if (reattached) session.turn();
+  }
+
+  #open(containerId: string, record: ContainerRecord): ContainerLog {
+    const open = this.#logs.get(containerId);
+    if (open !== undefined) return open;
+    const place = this.place(containerId);
+    const { writer, delivery } = this.prepared(record).open(place);
+    const log = new ContainerLog({
+      containerId,
+      containerName: record.info.containerName.replace(/^\//, ''),
+      driver: record.driver,
+      writer,
+      ...(delivery && { delivery }),
+      makeRoom: this.#options.makeRoom,
+      onError: place.onError,
+    });
+    this.#logs.set(containerId, log);
+    return log;
+  }
+
+  #resumeSending(containerId: string, record: ContainerRecord): void {
+    const log = this.#open(containerId, record);
+    if (log.idle) {
+      log.close();
+      this.#logs.delete(containerId);
+    } else log.delivery?.start();
+  }
+
+  #closedLog(spec: DriverSpec, info: LogInfo): LogSource {
+    const place = this.place(info.containerId);
+    const prepared = spec.prepare(info, this.#containers.get(info.containerId)?.tag);
+    return { files: prepared.files(place), recordScanner: prepared.recordScanner };
+  }
+}
