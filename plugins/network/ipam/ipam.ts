@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Gauge, type Registry } from 'prom-client';
 import type { Netns } from '../../linux/netns.ts';
+import { readSysctl } from '../../linux/sysctl.ts';
 import { errorLine } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
@@ -28,8 +29,8 @@ export interface IpamParts {
   /** The section "ipam" of the daemon's configuration. */
   readonly config: unknown;
   readonly log: Logger;
-  /** /proc/sys/kernel/random/boot_id. */
-  readonly bootId: string;
+  /** Default /proc/sys/kernel/random/boot_id. */
+  readonly bootId?: string;
   readonly registry?: Registry;
   /** The engine's network namespace; default the caller's. */
   readonly netns?: Netns;
@@ -48,7 +49,7 @@ export interface Ipam {
 
 /** Reads the records and follows the host's routes from now on. Throws IPAM_CONFIG, StoreError, KernelError. */
 export function startIpam(parts: IpamParts): Ipam {
-  const { store, log, bootId, netns, now = Date.now } = parts;
+  const { store, log, netns, now = Date.now, bootId = readSysctl('kernel/random/boot_id') } = parts;
   let config = parseIpamConfig(parts.config);
   const settingsFor = (record: PoolRecord): PoolSettings => {
     const options = findPoolOptions(record.options, log);

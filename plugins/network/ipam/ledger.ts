@@ -3,7 +3,8 @@
  * transaction, and memory follows after it is on disk: a request that fails leaves both as they were, and after kill -9 at any
  * point the next start reads what had been answered, or what had been written and not answered yet (reconcile.ts finds that).
  */
-import type { Store } from '../../store/store.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import { type Store, StoreError } from '../../store/store.ts';
 import { type Cidr, parseCidr } from '../address/cidr.ts';
 import { type Family, formatIp, parseIp } from '../address/ip.ts';
 import { type AddressRecord, Pool, type PoolSettings } from './pool.ts';
@@ -42,7 +43,7 @@ export class Ledger {
   }
 
   addPool(poolId: string, record: PoolRecord): PoolEntry {
-    this.#records.pools.put(poolId, record);
+    onDisk(() => this.#records.pools.put(poolId, record));
     const entry = this.#entryOf(poolId, record);
     this.#entries.set(poolId, entry);
     return entry;
@@ -52,7 +53,7 @@ export class Ledger {
   dropPool(poolId: string): boolean {
     const entry = this.#entries.get(poolId);
     if (entry === undefined) return false;
-    this.#store.transaction(() => {
+    this.#transaction(() => {
       for (const [value] of entry.pool.entries()) this.#records.addresses.delete(addressKey(entry, value));
       this.#records.pools.delete(poolId);
     });
@@ -61,7 +62,7 @@ export class Ledger {
   }
 
   replacePool(entry: PoolEntry, record: PoolRecord): void {
-    this.#records.pools.put(entry.poolId, record);
+    onDisk(() => this.#records.pools.put(entry.poolId, record));
     this.#entries.set(entry.poolId, { ...entry, record });
   }
 
@@ -72,7 +73,7 @@ export class Ledger {
   /** Several pools in one transaction. */
   changeAll(work: readonly (readonly [PoolEntry, readonly AddressChange[]])[]): void {
     if (work.every(([, changes]) => changes.length === 0)) return;
-    this.#store.transaction(() => {
+    this.#transaction(() => {
       for (const [entry, changes] of work) this.#write(entry, changes);
     });
     for (const [entry, changes] of work) {
@@ -93,7 +94,11 @@ export class Ledger {
   }
 
   set host(record: HostRecord) {
-    this.#records.host.put('host', record);
+    onDisk(() => this.#records.host.put('host', record));
+  }
+
+  #transaction(work: () => void): void {
+    onDisk(() => this.#store.transaction(work));
   }
 
   #write(entry: PoolEntry, changes: readonly AddressChange[]): void {
@@ -119,6 +124,16 @@ export class Ledger {
     const cidr = parseCidr(record.pool);
     const subPool = record.subPool === undefined ? undefined : parseCidr(record.subPool);
     return { poolId, record, cidr, pool: new Pool(cidr, subPool, this.#settingsFor(record)) };
+  }
+}
+
+/** The store is a leaf without PluginError; its codes are in the same table. */
+function onDisk(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new PluginError(error.code, error.message, { cause: error });
   }
 }
 
