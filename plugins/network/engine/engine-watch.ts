@@ -24,7 +24,7 @@ export interface EngineWatchOptions {
 
 const retryMs = 2000;
 
-/** Watches until it is closed; it does not keep the process alive. */
+/** Watches until it is closed. */
 export function watchEngine(options: EngineWatchOptions): { close(): void } {
   const watch = new EngineWatch(options);
   return { close: () => watch.close() };

@@ -12,7 +12,10 @@ import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
 import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
 import { ipFromBytes } from '../address/ip.ts';
+import type { NetworkRegistry } from '../registry.ts';
 import { CleatIpam } from './driver.ts';
+import { readDriverReport } from './driver-report.ts';
+import { watchEngines } from './engine-report.ts';
 import { readHostView } from './host-blocks.ts';
 import { Ledger } from './ledger.ts';
 import type { LiveReport } from './live-report.ts';
@@ -23,6 +26,8 @@ import type { PoolRecord } from './records.ts';
 import { releaseAfterReboot } from './restore.ts';
 import { type IpamStatus, ipamStatus } from './status.ts';
 import { Warnings } from './warnings.ts';
+
+const driverIntervalMs = 10_000;
 
 export interface IpamParts {
   readonly store: Store;
@@ -39,7 +44,12 @@ export interface IpamParts {
 
 export interface Ipam {
   readonly plugin: Plugin;
-  /** What is in use, by one who knows; repeat it every few seconds or minutes. */
+  /**
+   * Compares the allocations with what engines and this process's drivers have, from now on. Call it when the drivers have
+   * restored their networks: one that is not there yet would look like one that is gone.
+   */
+  watch(sources: { readonly networks?: NetworkRegistry; readonly engineSockets?: readonly string[] }): void;
+  /** What is in use, by one who knows, all of it. */
   report(report: LiveReport): void;
   status(): IpamStatus;
   /** Throws when the section is wrong; the old one then stays. */
@@ -72,18 +82,55 @@ export function startIpam(parts: IpamParts): Ipam {
   });
   if (parts.registry) countPools(parts.registry, ledger);
   warnings.watchHost();
+  const closers: (() => void)[] = [() => warnings.close()];
+  const report = (live: LiveReport): void => {
+    reconciler.report(live);
+    for (const entry of ledger.pools()) warnings.checkUse(entry);
+  };
   return {
     plugin: { name: 'cleat-ipam', ipam: driver },
-    report: (report) => {
-      reconciler.report(report);
-      for (const entry of ledger.pools()) warnings.checkUse(entry);
+    watch: ({ networks, engineSockets = [] }) => {
+      if (networks) closers.push(watchDrivers(networks, report, log, now));
+      const onError = (socketPath: string, error: unknown) =>
+        log.warn({ engine: socketPath, err: error }, 'the engine could not be asked which addresses are in use');
+      const engines = watchEngines({ sockets: engineSockets, report, onError, now });
+      closers.push(() => engines.close());
     },
+    report,
     status: () => ipamStatus(ledger, reconciler, warnings),
     reload: (section) => {
       config = parseIpamConfig(section);
       ledger.refreshSettings();
     },
-    close: () => warnings.close(),
+    close: () => {
+      for (const close of closers.splice(0)) close();
+    },
+  };
+}
+
+/** Regularly, and when a network appears: what is asked for by name after that is a container's. */
+function watchDrivers(
+  networks: NetworkRegistry,
+  report: (live: LiveReport) => void,
+  log: Logger,
+  now: () => number,
+): () => void {
+  const look = (): void => {
+    try {
+      report(readDriverReport(networks, now()));
+    } catch (error) {
+      log.error({ err: error }, "the drivers' endpoints could not be compared with the allocations");
+    }
+  };
+  look();
+  const timer = setInterval(look, driverIntervalMs);
+  timer.unref();
+  const unsubscribe = networks.subscribe(({ kind }) => {
+    if (kind === 'network-added') look();
+  });
+  return () => {
+    clearInterval(timer);
+    unsubscribe();
   };
 }
 
