@@ -80,6 +80,9 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
+/** glibc's words for an errno, as programs and libraries print them in the C locale: `No such file or directory`. */
+export const strerror = library.func('const char *strerror(int)') as unknown as (errno: number) => string;
+
 export function closeFd(fd: number): void {
   check(libc.close(fd), 'close', `fd=${fd}`);
 }
@@ -110,6 +113,7 @@ export const SO_BROADCAST = 6;
 export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
 export const SO_BINDTODEVICE = 25;
+export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_REUSEPORT = 15;
 export const IPPROTO_IP = 0;

@@ -1,0 +1,120 @@
+/**
+ * Mounts of exports, shared by all volumes with the same servers, export and options: one connection to a server, however
+ * many volumes. A volume is a bind mount of a folder of it. Who uses an export is read from the mount table, not counted.
+ *
+ *     STATE_DIR/mounts/exports/KEY ──bind──► STATE_DIR/mounts/cleat-nfs/NAME/root ──bind (engine)──► container
+ */
+import { join } from 'node:path';
+import { CommandError } from '../../linux/command.ts';
+import { runBounded } from '../../linux/mount.ts';
+import { findMountAt, isAtOrBelow, type MountEntry, readMountinfo } from '../../linux/mountinfo.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import type { Budget, Trouble } from '../backend.ts';
+import type { Layout } from '../layout.ts';
+import { ensureMounted, unmountRemote } from '../mounting.ts';
+import { type NfsConfig, type NfsVersion, nfsVersions } from './options.ts';
+import { chooseServer, tryServers } from './server-choice.ts';
+
+const probeTimeoutMs = 1500;
+
+export interface MountedExport {
+  readonly mount: MountEntry;
+  /** What had to be given up to get there. */
+  readonly note?: string;
+}
+
+export class NfsExports {
+  readonly #layout: Layout;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  pathOf({ exportKey }: NfsConfig): string {
+    return join(this.#layout.exports, exportKey);
+  }
+
+  find(config: NfsConfig, mounts: readonly MountEntry[] = readMountinfo()): MountEntry | undefined {
+    return findMountAt(this.pathOf(config), mounts);
+  }
+
+  /** Mounted, and with a server behind it that answers. One call at a time for each export. */
+  async ensure(config: NfsConfig, budget: Budget): Promise<MountedExport> {
+    const before = this.find(config);
+    if (before === undefined) return { mount: await this.#mount(config, budget) };
+    const trouble = await this.probe(config, budget);
+    if (trouble === undefined) return { mount: before };
+    if (!trouble.lost)
+      throw new PluginError('VOL_SERVER', trouble.message, {
+        hint: 'the mount is kept and works again when the server is back',
+      });
+    // Containers that are running keep what they have; new ones get the new mount.
+    const note = await unmountRemote(this.pathOf(config), { ...budget, left: () => Math.min(1000, budget.left()) });
+    const mount = await this.#mount(config, budget);
+    return { mount, note: `mounted again, because ${trouble.message}${note === undefined ? '' : `; ${note}`}` };
+  }
+
+  /** Unmounts an export that no volume is bound to any more. */
+  async releaseUnused(config: NfsConfig, budget: Budget): Promise<string | undefined> {
+    const mounts = readMountinfo();
+    const mount = this.find(config, mounts);
+    if (mount === undefined) return undefined;
+    const volumes = join(this.#layout.mounts, 'cleat-nfs');
+    // A bind mount of the same server's file system may be another export's: it is in use all the same.
+    if (mounts.some((other) => other.device === mount.device && isAtOrBelow(other.mountPoint, volumes)))
+      return undefined;
+    return await unmountRemote(this.pathOf(config), budget);
+  }
+
+  /** Whether the server behind a mounted export answers and still has the folder. In a child: a dead server blocks it. */
+  async probe(config: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
+    const path = this.pathOf(config);
+    const mount = this.find(config);
+    if (mount === undefined) return undefined;
+    const timeoutMs = Math.min(probeTimeoutMs, budget.left());
+    try {
+      await runBounded('stat', ['-f', '-c', '%b', '--', path], { timeoutMs, signal: budget.signal });
+      // The root of the export is asked by name as well: statfs may be answered for a folder that is gone.
+      await runBounded('stat', ['-c', '%i', '--cached=never', '--', path], { timeoutMs, signal: budget.signal });
+      return undefined;
+    } catch (error) {
+      if (error instanceof CommandError && /[Ss]tale/.test(error.stderr)) {
+        return { message: `the handle of ${config.export} is stale: the export was made anew or moved`, lost: true };
+      }
+      const [current] = /(?<=(?:^|,)addr=)[^,]+/.exec(mount.superOptions) ?? [];
+      const { found } = await tryServers(config, budget);
+      if (found !== undefined && current !== undefined && found.address !== current) {
+        return { message: `${current} does not answer, and ${found.name} is now ${found.address}`, lost: true };
+      }
+      return {
+        message: `the NFS server ${current ?? config.servers.join(', ')} does not answer for ${config.export}`,
+        lost: false,
+      };
+    }
+  }
+
+  async #mount(config: NfsConfig, budget: Budget): Promise<MountEntry> {
+    const { name, address } = await chooseServer(config, budget);
+    const versions: readonly NfsVersion[] = config.version === undefined ? nfsVersions : [config.version];
+    let refused: unknown;
+    for (const version of versions) {
+      const options = [`vers=${version}`, `addr=${address}`, config.options].filter(Boolean).join(',');
+      const host = address.includes(':') && name === address ? `[${address}]` : name;
+      const spec = {
+        source: `${host}:${config.export}`,
+        target: this.pathOf(config),
+        fsType: version === '3' ? 'nfs' : 'nfs4',
+        options,
+      };
+      try {
+        return await ensureMounted(spec, budget);
+      } catch (error) {
+        refused ??= error;
+        // Only "I do not speak that" is a reason to try an older one; nfs(5), "negotiation".
+        if (!/protocol not supported|requested NFS version|invalid argument/i.test((error as Error).message))
+          throw error;
+      }
+    }
+    throw refused;
+  }
+}

@@ -1,0 +1,37 @@
+/** Measures in the background how much a volume holds: one measurement at a time for each, and not more often than needed. */
+import type { Logger } from 'pino';
+import type { Budget } from './backend.ts';
+import { startBudget } from './mount-deadline.ts';
+
+const timeoutMs = 60_000;
+/** A measurement is repeated when it is older than this, or than ten times what it took. */
+const minAgeMs = 2_000;
+
+export class UsageMeter {
+  readonly #running = new Set<string>();
+  readonly #nextAt = new Map<string, number>();
+  readonly #now: () => Date;
+  readonly #log: Logger;
+
+  constructor(now: () => Date, log: Logger) {
+    this.#now = now;
+    this.#log = log;
+  }
+
+  measureSoon(name: string, measure: (budget: Budget) => Promise<void>): void {
+    const started = this.#now().getTime();
+    if (this.#running.has(name) || started < (this.#nextAt.get(name) ?? 0)) return;
+    this.#running.add(name);
+    void measure(startBudget(timeoutMs))
+      .catch((error: unknown) => this.#log.debug({ volume: name, err: error }, 'usage could not be measured'))
+      .finally(() => {
+        this.#running.delete(name);
+        const ended = this.#now().getTime();
+        this.#nextAt.set(name, ended + Math.max(minAgeMs, 10 * (ended - started)));
+      });
+  }
+
+  forget(name: string): void {
+    this.#nextAt.delete(name);
+  }
+}

@@ -1,0 +1,55 @@
+/** Who really uses a volume, as the mount tables of all processes show it: no engine is asked, and no engine can forget. */
+import {
+  describeProcess,
+  findMountOf,
+  isAtOrBelow,
+  type MountEntry,
+  type MountNamespace,
+  readMountinfo,
+  readMountNamespaces,
+} from '../linux/mountinfo.ts';
+import type { MountIdentity } from './records.ts';
+
+export interface VolumeUser {
+  readonly pid: number;
+  readonly command: string;
+  readonly containerId?: string;
+  /** Where it has the volume, in its own mount namespace. */
+  readonly mountPoint: string;
+}
+
+/** How the folder at `path` looks from any mount namespace. */
+export function identify(path: string, mounts: readonly MountEntry[] = readMountinfo()): MountIdentity | undefined {
+  const mount = findMountOf(path, mounts);
+  if (mount === undefined) return undefined;
+  const inside = path.slice(mount.mountPoint === '/' ? 0 : mount.mountPoint.length);
+  const root = mount.root === '/' ? inside || '/' : mount.root + (inside === '/' ? '' : inside);
+  return { device: mount.device, root, source: mount.source };
+}
+
+/**
+ * Every use of the volume but our own mount, which is the one whose mount point ends with `ownPath`: a namespace that was
+ * copied from ours has it at the same place, or below the folder that its old root was moved to.
+ */
+export function findUsers(
+  identity: MountIdentity,
+  ownPath: string,
+  namespaces: readonly MountNamespace[] = readMountNamespaces(),
+): readonly VolumeUser[] {
+  return namespaces.flatMap(({ pid, mounts }) =>
+    mounts
+      .filter((mount) => uses(mount, identity) && !mount.mountPoint.endsWith(ownPath))
+      .map(({ mountPoint }) => ({ pid, mountPoint, ...describeProcess(pid) })),
+  );
+}
+
+function uses(mount: MountEntry, { device, root, source }: MountIdentity): boolean {
+  return mount.device === device && mount.source === source && isAtOrBelow(mount.root, root);
+}
+
+/** `container 1f2e3d4c5b6a (sh) at /data`, or the process for one that is in no container. */
+export function describeUser({ pid, command, containerId, mountPoint }: VolumeUser): string {
+  const who =
+    containerId === undefined ? `process ${pid} (${command})` : `container ${containerId.slice(0, 12)} (${command})`;
+  return `${who} at ${mountPoint}`;
+}
