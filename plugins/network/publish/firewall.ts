@@ -157,11 +157,8 @@ export class Firewall {
   }
 
   #run(commands: string): void {
-    try {
-      this.#filter.run(commands);
-    } finally {
-      this.#afterOwnChange();
-    }
+    this.#filter.run(commands);
+    this.#afterOwnChange();
   }
 }
 

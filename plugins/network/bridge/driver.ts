@@ -1,0 +1,330 @@
+/**
+ * cleat-bridge: the verbs of the protocol. Each is: look at the records, change the kernel, write the record, tell the
+ * registry, answer. Everything but the deletion of links is synchronous, so no verb ever sees another one half done; and all
+ * of them may be repeated.
+ *
+ * What a crash leaves behind is always on one side of a record, and restore.ts knows which: before the record is written the
+ * kernel has something that no record knows (it goes), afterwards a record may lack its object (it is made again or dropped).
+ */
+
+import { isKernelError } from '../../linux/errors.ts';
+import { changeLink, deleteLink } from '../../linux/netlink/link.ts';
+import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import type {
+  CreateEndpointRequest,
+  CreateNetworkRequest,
+  EndpointInterface,
+  EndpointRequest,
+  GwAllocCheckReply,
+  GwAllocCheckRequest,
+  JoinReply,
+  JoinRequest,
+  NetworkDriver,
+  ProgramExternalConnectivityRequest,
+} from '../../sdk/network-plugin.ts';
+import type { Store } from '../../store/store.ts';
+import { ensureForwarding } from '../link/forwarding.ts';
+import { macFromAddress } from '../link/mac.ts';
+import { containerEndName, hostEndName, networkKey } from '../link/names.ts';
+import type { LinkRemover } from '../link/removal.ts';
+import { hostSubnets } from '../link/underlay.ts';
+import { createEndpointVeth } from '../link/veth.ts';
+import type { Firewall } from '../publish/firewall.ts';
+import type { Publisher } from '../publish/publisher.ts';
+import type { NetworkRegistry } from '../registry.ts';
+import { checkHostSubnets, findClash, type KnownNetwork } from './conflicts.ts';
+import { ensureBridge, findForeignBridge, networkMtu } from './device.ts';
+import { parseEndpointOptions, parseNetworkOptions, type ServiceOptions } from './options.ts';
+import { type BridgePlan, gatewayFor, planBridge, planNetwork } from './plan.ts';
+import { type BridgeRecords, type EndpointRecord, type NetworkRecord, openBridgeRecords } from './records.ts';
+import { publishTarget, registryEndpoint, registryNetwork } from './views.ts';
+
+export interface BridgeParts {
+  readonly store: Store;
+  /** In the engine's network namespace. */
+  readonly socket: RouteSocket;
+  readonly firewall: Firewall;
+  readonly publisher: Publisher;
+  readonly registry: NetworkRegistry;
+  readonly remover: LinkRemover;
+  readonly services: ServiceOptions;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+  /** Called when a network has changed what the host must let through. */
+  readonly onFirewallUse: () => void;
+  readonly now: () => Date;
+}
+
+export class BridgeDriver implements NetworkDriver {
+  readonly capabilities = { scope: 'local', connectivityScope: 'local', gwAllocChecker: true } as const;
+  readonly records: BridgeRecords;
+  readonly parts: BridgeParts;
+  /** What follows from each network's record. */
+  readonly #plans = new Map<string, BridgePlan>();
+
+  constructor(parts: BridgeParts) {
+    this.parts = parts;
+    this.records = openBridgeRecords(parts.store);
+  }
+
+  async gwAllocCheck(request: GwAllocCheckRequest): Promise<GwAllocCheckReply> {
+    const { gatewayMode4, gatewayMode6, inhibitIpv4 } = parseNetworkOptions(request.options, this.parts.services);
+    // An isolated network's host has no address, so none is taken from the pool for it.
+    return {
+      skipIPv4: gatewayMode4 === 'isolated' || (inhibitIpv4 && request.internal),
+      skipIPv6: gatewayMode6 === 'isolated',
+    };
+  }
+
+  async createNetwork(request: CreateNetworkRequest): Promise<void> {
+    const { socket, firewall, registry, services } = this.parts;
+    const known = this.records.networks.get(request.networkId);
+    const planned = planNetwork(request, services, { createdAt: known?.createdAt ?? this.parts.now().toISOString() });
+    const plan = planBridge(planned, services);
+    if (!known) await this.#checkConflicts(plan);
+    const foreign = findForeignBridge(socket, plan);
+    const record: NetworkRecord = { ...planned, madeByUs: foreign === undefined };
+    this.enableForwarding(plan);
+    try {
+      if (!foreign) ensureBridge(socket, plan);
+      firewall.putNetwork(plan.rules(record.madeByUs));
+      this.records.networks.put(record.networkId, record);
+    } catch (error) {
+      if (!known) this.#undoNetwork(plan, record);
+      throw error;
+    }
+    this.#plans.set(record.networkId, plan);
+    registry.putNetwork(registryNetwork(plan, record));
+    this.parts.onFirewallUse();
+    this.#confirmSoon(record);
+  }
+
+  async deleteNetwork({ networkId }: { readonly networkId: string }): Promise<void> {
+    const record = this.records.networks.get(networkId);
+    if (!record) return;
+    const plan = this.plan(networkId);
+    // The engine has none left, or it would not ask: these are endpoints whose deletion never reached us.
+    const stale = this.endpointsOf(networkId);
+    this.parts.store.transaction(() => {
+      for (const { endpointId } of stale) this.forgetEndpoint(endpointId);
+      this.records.networks.delete(networkId);
+    });
+    this.#plans.delete(networkId);
+    this.parts.registry.removeNetwork(networkId);
+    this.parts.firewall.removeNetwork(networkKey(networkId));
+    const links = stale.map(({ endpointId }) => hostEndName(endpointId));
+    await Promise.all(links.map((name) => this.parts.remover.remove(name)));
+    if (record.madeByUs) this.#deleteBridge(plan.bridge);
+  }
+
+  async createEndpoint(request: CreateEndpointRequest): Promise<EndpointInterface> {
+    const { socket, services, registry } = this.parts;
+    const network = this.network(request.networkId);
+    const plan = this.plan(request.networkId);
+    parseEndpointOptions(request.options, services);
+    const { address, addressIPv6, macAddress: givenMac } = request.interface;
+    const first = address ?? addressIPv6;
+    if (first === undefined) {
+      throw new PluginError('NET_NO_SUBNET', 'the IPAM driver gave the endpoint no address', {
+        hint: 'cleat-bridge leaves addresses to IPAM: use --ipam-driver cleat-ipam or the default one',
+      });
+    }
+    const macAddress = givenMac ?? macFromAddress(bareAddress(first));
+    const foreign = network.madeByUs ? undefined : findForeignBridge(socket, plan);
+    const isolated = !plan.options.interContainer;
+    const mtu = networkMtu(socket, plan, foreign);
+    createEndpointVeth(socket, { endpointId: request.endpointId, bridge: plan.bridge, mtu, macAddress, isolated });
+    const record: EndpointRecord = {
+      networkId: request.networkId,
+      endpointId: request.endpointId,
+      state: 'created',
+      since: this.parts.now().toISOString(),
+      ...(address !== undefined && { address }),
+      ...(addressIPv6 !== undefined && { addressIPv6 }),
+      macAddress,
+      options: request.options,
+    };
+    try {
+      this.parts.store.transaction(() => {
+        this.records.endpoints.put(record.endpointId, record);
+        if (!network.confirmed) this.records.networks.put(network.networkId, { ...network, confirmed: true });
+      });
+    } catch (error) {
+      await this.parts.remover.remove(hostEndName(request.endpointId));
+      throw error;
+    }
+    registry.putEndpoint(registryEndpoint(record));
+    return givenMac === undefined ? { macAddress } : {};
+  }
+
+  async deleteEndpoint({ endpointId }: EndpointRequest): Promise<void> {
+    this.parts.store.transaction(() => this.forgetEndpoint(endpointId));
+    await this.parts.remover.remove(hostEndName(endpointId));
+  }
+
+  async endpointOperInfo({ endpointId }: EndpointRequest): Promise<Readonly<Record<string, unknown>>> {
+    const record = this.records.endpoints.get(endpointId);
+    if (!record) return {};
+    return {
+      hostInterface: hostEndName(endpointId),
+      macAddress: record.macAddress,
+      ports: this.parts.publisher.portsOf(endpointId),
+    };
+  }
+
+  async join({ networkId, endpointId, sandboxKey }: JoinRequest): Promise<JoinReply> {
+    const plan = this.plan(networkId);
+    const endpoint = this.endpoint(endpointId);
+    this.#putState(endpoint, { state: 'joined', sandboxKey });
+    const { interfaceName } = parseEndpointOptions(endpoint.options, this.parts.services);
+    const gateway = gatewayFor(plan, endpoint.address);
+    const gatewayIPv6 = gatewayFor(plan, endpoint.addressIPv6);
+    return {
+      interfaceName: {
+        srcName: containerEndName(endpointId),
+        dstPrefix: plan.options.containerPrefix,
+        ...(interfaceName !== undefined && { dstName: interfaceName }),
+      },
+      ...(gateway !== undefined && { gateway }),
+      ...(gatewayIPv6 !== undefined && { gatewayIPv6 }),
+      staticRoutes: plan.routes,
+      // Without a gateway the engine would add a network of its own behind the user's back.
+      disableGatewayService: gateway === undefined && gatewayIPv6 === undefined,
+    };
+  }
+
+  /** The engine takes the link out only after the answer, so it is not touched here. */
+  async leave({ endpointId }: EndpointRequest): Promise<void> {
+    const endpoint = this.records.endpoints.get(endpointId);
+    if (endpoint && endpoint.state !== 'left') this.#putState(endpoint, { state: 'left' });
+  }
+
+  async programExternalConnectivity(request: ProgramExternalConnectivityRequest): Promise<void> {
+    const plan = this.plan(request.networkId);
+    const endpoint = this.endpoint(request.endpointId);
+    if (plan.internal) return;
+    const target = publishTarget(plan, endpoint, !request.noProxy6To4);
+    const { networkId, endpointId, portBindings } = request;
+    this.parts.publisher.publish({ networkId, endpointId, bindings: portBindings, target });
+  }
+
+  async revokeExternalConnectivity({ endpointId }: EndpointRequest): Promise<void> {
+    this.parts.publisher.revoke(endpointId);
+  }
+
+  async discoverNew(): Promise<void> {}
+
+  async discoverDelete(): Promise<void> {}
+
+  network(networkId: string): NetworkRecord {
+    const record = this.records.networks.get(networkId);
+    if (record) return record;
+    throw new PluginError(
+      'NET_NETWORK_UNKNOWN',
+      `cleat-bridge has no record of the network ${networkId.slice(0, 12)}`,
+      {
+        hint: 'its state folder may have been lost: remove the network and create it again',
+      },
+    );
+  }
+
+  plan(networkId: string): BridgePlan {
+    let plan = this.#plans.get(networkId);
+    if (!plan) {
+      plan = planBridge(this.network(networkId), this.parts.services);
+      this.#plans.set(networkId, plan);
+    }
+    return plan;
+  }
+
+  endpointsOf(networkId: string): EndpointRecord[] {
+    return this.parts.registry
+      .endpoints(networkId)
+      .flatMap(({ endpointId }) => this.records.endpoints.get(endpointId) ?? []);
+  }
+
+  /** Records, ports and registry; the link is the caller's. Nothing when it is not there. */
+  forgetEndpoint(endpointId: string): void {
+    this.parts.publisher.revoke(endpointId);
+    this.records.endpoints.delete(endpointId);
+    this.parts.registry.removeEndpoint(endpointId);
+  }
+
+  enableForwarding(plan: BridgePlan): void {
+    if (plan.internal) return;
+    for (const family of new Set(plan.pools.map((pool) => pool.family))) ensureForwarding(family, this.parts.log);
+  }
+
+  /** Everything that the registry and the control routes show as one of our networks. */
+  known(): KnownNetwork[] {
+    return this.records.networks.entries().map(([networkId]) => {
+      const { bridge, pools } = this.plan(networkId);
+      return { networkId, bridge, pools: pools.map(({ pool }) => pool) };
+    });
+  }
+
+  endpoint(endpointId: string): EndpointRecord {
+    const record = this.records.endpoints.get(endpointId);
+    if (record) return record;
+    throw new PluginError(
+      'NET_ENDPOINT_UNKNOWN',
+      `cleat-bridge has no record of the endpoint ${endpointId.slice(0, 12)}`,
+      {
+        hint: 'start the container again',
+      },
+    );
+  }
+
+  #putState(endpoint: EndpointRecord, change: Pick<EndpointRecord, 'state' | 'sandboxKey'>): void {
+    const record = { ...endpoint, ...change, since: this.parts.now().toISOString() };
+    this.records.endpoints.put(record.endpointId, record);
+    this.parts.registry.putEndpoint(registryEndpoint(record));
+  }
+
+  async #checkConflicts(plan: BridgePlan): Promise<void> {
+    const { networkId, bridge } = plan;
+    const pools = plan.pools.map(({ pool }) => pool);
+    for (;;) {
+      const clash = findClash({ networkId, bridge, pools }, this.known());
+      if (!clash) break;
+      const other = this.network(clash.network.networkId);
+      if (other.confirmed || this.endpointsOf(other.networkId).length > 0) throw clash.error;
+      this.parts.log.warn(
+        { network: other.networkId },
+        'a network whose creation was interrupted gives way to a new one',
+      );
+      await this.deleteNetwork({ networkId: other.networkId });
+    }
+    for (const warning of checkHostSubnets(pools, bridge, hostSubnets(this.parts.socket))) {
+      this.parts.log.warn({ network: networkId }, warning);
+    }
+  }
+
+  #undoNetwork(plan: BridgePlan, record: NetworkRecord): void {
+    this.parts.firewall.removeNetwork(networkKey(plan.networkId));
+    if (record.madeByUs) this.#deleteBridge(plan.bridge);
+  }
+
+  /** Without ports it goes at once; the kernel's long wait is for veths. */
+  #deleteBridge(bridge: string): void {
+    const { socket } = this.parts;
+    for (const error of socket.attempt([changeLink(bridge, { up: false }), deleteLink(bridge)])) {
+      if (error && !isKernelError(error, 'ENODEV')) throw error;
+    }
+  }
+
+  /** The answer has left by then, so the engine knows the network; see NetworkRecord.confirmed. */
+  #confirmSoon(record: NetworkRecord): void {
+    setTimeout(() => {
+      const now = this.records.networks.get(record.networkId);
+      if (now && !now.confirmed) this.records.networks.put(now.networkId, { ...now, confirmed: true });
+    }, 100).unref();
+  }
+}
+
+function bareAddress(cidr: string): string {
+  return cidr.slice(0, cidr.indexOf('/'));
+}

@@ -1,0 +1,55 @@
+/** cleat-bridge as the daemon wires it. */
+
+import { hostEndName } from '../link/names.ts';
+import type { NetworkPart, NetworkParts, PurgeItem } from '../parts.ts';
+import { BridgeDriver } from './driver.ts';
+import { driverName, noServiceOptions, type ServiceOptions } from './options.ts';
+import { dropStaleEndpoints, restoreBridges } from './restore.ts';
+
+const staleCheckMs = 10_000;
+
+/** Reads the records and brings the kernel to them; rules are noted in the firewall and written by the caller. */
+export function startBridge(parts: NetworkParts, services: ServiceOptions = noServiceOptions): NetworkPart {
+  const log = parts.context.log.child({ driver: driverName });
+  const driver = new BridgeDriver({ ...parts, services, log, now: () => new Date() });
+  const startedAt = Date.now();
+  restoreBridges(driver);
+  let timer: NodeJS.Timeout | undefined;
+  let checking: Promise<void> = Promise.resolve();
+  const check = () => {
+    checking = checking
+      .then(() => dropStaleEndpoints(driver, startedAt))
+      .catch((error: unknown) => log.warn({ err: error }, 'stale endpoints could not be looked for'));
+  };
+  return {
+    plugins: [{ name: driverName, network: driver }],
+    links: () => [
+      ...driver.known().map(({ bridge }) => bridge),
+      ...driver.records.endpoints.entries().map(([endpointId]) => hostEndName(endpointId)),
+    ],
+    started: () => {
+      timer = setInterval(check, staleCheckMs);
+      timer.unref();
+    },
+    stop: async () => {
+      clearInterval(timer);
+      await checking;
+    },
+    purge: (dryRun) => purge(driver, dryRun),
+  };
+}
+
+/** Networks without endpoints go; the engine that still knows one gets it back by removing and creating it. */
+async function purge(driver: BridgeDriver, dryRun: boolean): Promise<PurgeItem[]> {
+  const items: PurgeItem[] = [];
+  for (const { networkId, bridge } of driver.known()) {
+    const count = driver.endpointsOf(networkId).length;
+    items.push({
+      kind: 'network',
+      name: `${networkId.slice(0, 12)} (${bridge})`,
+      ...(count > 0 && { kept: `${count} endpoint${count === 1 ? '' : 's'}` }),
+    });
+    if (!dryRun && count === 0) await driver.deleteNetwork({ networkId });
+  }
+  return items;
+}

@@ -1,0 +1,43 @@
+/** What cleat-networkd gives to its drivers, and what a driver gives back. */
+import type { RouteSocket } from '../linux/netlink/route-socket.ts';
+import type { DaemonContext } from '../sdk/daemon.ts';
+import type { Plugin } from '../sdk/plugin.ts';
+import type { Store } from '../store/store.ts';
+import type { LinkRemover } from './link/removal.ts';
+import type { Firewall } from './publish/firewall.ts';
+import type { Publisher } from './publish/publisher.ts';
+import type { NetworkRegistry } from './registry.ts';
+
+/** Shared by all drivers of the process; closed by service.ts. */
+export interface NetworkParts {
+  readonly context: DaemonContext;
+  readonly store: Store;
+  readonly registry: NetworkRegistry;
+  readonly firewall: Firewall;
+  readonly publisher: Publisher;
+  /** In the engine's network namespace, which is the daemon's own. */
+  readonly socket: RouteSocket;
+  readonly remover: LinkRemover;
+  /** To be called after a network was added: the host's own firewall may have to let it through. */
+  readonly onFirewallUse: () => void;
+}
+
+/** A driver, or a service, once its records have been read. */
+export interface NetworkPart {
+  readonly plugins: readonly Plugin[];
+  /** Names of the links in the engine's namespace that its records know; every other link with our names is swept. */
+  links(): string[];
+  /** Called when the table is written and strays are gone: the time to begin what runs by itself. */
+  started?(): void;
+  reload?(config: Readonly<Record<string, unknown>>): Promise<void>;
+  stop(): Promise<void>;
+  /** Removes everything that no endpoint uses; for `cleat purge`. Only listed when `dryRun`. */
+  purge?(dryRun: boolean): Promise<PurgeItem[]>;
+}
+
+export interface PurgeItem {
+  readonly kind: string;
+  readonly name: string;
+  /** Why it stays, when it stays. */
+  readonly kept?: string;
+}

@@ -1,0 +1,114 @@
+/**
+ * Sees to it that the rules stay: whoever flushes or edits the table `inet cleat`, or removes our rule from DOCKER-USER, has it
+ * back within a second, with a line in the log that names the process.
+ *
+ * The kernel announces changes of nf_tables, also those that iptables over nf_tables makes. The older iptables announces
+ * nothing, so where it is in use its chain is looked at every 700 ms.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import type { NetlinkMonitor } from '../../linux/netlink/monitor.ts';
+import { monitorTable, type TableTransaction } from '../../linux/nftables/monitor.ts';
+import { type AcceptRuleLog, ensureAcceptRules } from './docker-user.ts';
+import type { Firewall } from './firewall.ts';
+import { tableName } from './table.ts';
+
+const legacyIntervalMs = 700;
+/** Rests between two repairs, so that a quarrel with another program cannot take the processor. */
+const restMs = 150;
+
+export class FirewallWatch {
+  readonly #firewall: Firewall;
+  readonly #log: AcceptRuleLog;
+  readonly #monitors: NetlinkMonitor[];
+  readonly #legacyTimer: NodeJS.Timeout;
+  /** Transactions of ours that the kernel has yet to announce. */
+  #expected = 0;
+  /** Our process as the kernel names it, which differs from `process.pid` in a process namespace. */
+  #ownPid: number | undefined;
+  #repairTimer: NodeJS.Timeout | undefined;
+  #acceptTimer: NodeJS.Timeout | undefined;
+  #accepting: Promise<unknown> | undefined;
+  #closed = false;
+
+  constructor(firewall: Firewall, log: AcceptRuleLog) {
+    this.#firewall = firewall;
+    this.#log = log;
+    firewall.onOwnChange(() => {
+      this.#expected += 1;
+    });
+    this.#monitors = [
+      monitorTable({
+        table: tableName,
+        onTransaction: (transaction) => this.#onOurTable(transaction),
+        onLost: () => this.#repairSoon({ reason: 'announcements of the kernel were lost' }),
+      }),
+      monitorTable({
+        table: 'filter',
+        onTransaction: () => this.checkAcceptRules(),
+        onLost: () => this.checkAcceptRules(),
+      }),
+    ];
+    this.#legacyTimer = setInterval(() => {
+      if (legacyFilterInUse()) this.checkAcceptRules();
+    }, legacyIntervalMs);
+    this.#legacyTimer.unref();
+  }
+
+  /** Looks after the rule in DOCKER-USER in a moment. Nothing to do for a host without networks of ours. */
+  checkAcceptRules(): void {
+    if (this.#closed || this.#acceptTimer || this.#firewall.networkCount === 0) return;
+    this.#acceptTimer = setTimeout(() => {
+      this.#acceptTimer = undefined;
+      this.#accepting = (this.#accepting ?? Promise.resolve())
+        .then(() => (this.#closed ? undefined : ensureAcceptRules(this.#log)))
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'the rule in DOCKER-USER could not be looked after'));
+    }, restMs);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#legacyTimer);
+    clearTimeout(this.#repairTimer);
+    clearTimeout(this.#acceptTimer);
+    for (const monitor of this.#monitors) monitor.close();
+    await this.#accepting;
+  }
+
+  #onOurTable({ events, pid, process: name }: TableTransaction): void {
+    if (this.#expected > 0 && this.#ownPid === undefined && name === ownName()) this.#ownPid = pid;
+    if (pid === this.#ownPid) {
+      this.#expected = Math.max(0, this.#expected - 1);
+      return;
+    }
+    this.#repairSoon({ by: name, pid, events: [...events] });
+  }
+
+  #repairSoon(found: object): void {
+    if (this.#repairTimer || this.#closed) return;
+    // At once for the first change; what follows in the same breath is repaired together.
+    this.#repairTimer = setTimeout(() => {
+      this.#repairTimer = undefined;
+      try {
+        this.#firewall.rewrite();
+        this.#log.warn(found, 'somebody changed the table inet cleat; it was written again');
+      } catch (error) {
+        this.#log.warn(
+          { ...found, err: error },
+          'somebody changed the table inet cleat, and it could not be written again',
+        );
+      }
+    }, restMs);
+  }
+}
+
+/** The main thread's name, which the kernel puts beside the process number. */
+function ownName(): string {
+  return readFileSync('/proc/thread-self/comm', 'utf8').trim();
+}
+
+function legacyFilterInUse(): boolean {
+  return ['ip', 'ip6'].some((family) => {
+    const path = `/proc/thread-self/net/${family}_tables_names`;
+    return existsSync(path) && readFileSync(path, 'utf8').split('\n').includes('filter');
+  });
+}

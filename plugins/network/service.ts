@@ -1,0 +1,78 @@
+/**
+ * Wires cleat-networkd: what all drivers share, then the drivers, one after the other, then the services that watch them.
+ * Order matters at start: drivers read their records and note their rules, then the table is written once, then strays are
+ * swept, and only after that do sockets open.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RouteSocket } from '../linux/netlink/route-socket.ts';
+import { Nftables } from '../linux/nftables/context.ts';
+import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
+import { openStore } from '../store/store.ts';
+import { startBridge } from './bridge/start.ts';
+import { networkRoutes } from './control.ts';
+import { startIpam } from './ipam/ipam.ts';
+import { LinkRemover } from './link/removal.ts';
+import { sweepLinks } from './link/sweep.ts';
+import type { NetworkPart, NetworkParts } from './parts.ts';
+import { Firewall } from './publish/firewall.ts';
+import { Publisher } from './publish/publisher.ts';
+import { FirewallWatch } from './publish/watch.ts';
+import { NetworkRegistry } from './registry.ts';
+
+export const networkDaemon: DaemonSpec = {
+  name: 'networkd',
+  about: 'Serves the network drivers and the IPAM drivers of cleat to container engines.',
+  start: startNetworkService,
+};
+
+export async function startNetworkService(context: DaemonContext): Promise<Service> {
+  const { log, config, stateDir } = context;
+  const store = openStore(join(stateDir, 'networkd.db'), { log });
+  const filter = new Nftables();
+  const firewall = new Firewall(filter, log);
+  const registry = new NetworkRegistry((error) => log.error({ err: error }, 'a listener of the registry failed'));
+  const publisher = new Publisher({ store, firewall, log, nameEndpoint: (id) => `the endpoint ${id.slice(0, 12)}` });
+  const watch = new FirewallWatch(firewall, log);
+  const parts: NetworkParts = {
+    context,
+    store,
+    registry,
+    firewall,
+    publisher,
+    socket: new RouteSocket(),
+    remover: new LinkRemover(),
+    onFirewallUse: () => watch.checkAcceptRules(),
+  };
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+  // One line for each driver.
+  const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
+  const drivers: NetworkPart[] = [startBridge(parts)];
+
+  publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
+  if (firewall.networkCount > 0) firewall.rewrite();
+  const known = new Set(drivers.flatMap((driver) => driver.links()));
+  await sweepLinks(parts.socket, known, parts.remover, log);
+  for (const driver of drivers) driver.started?.();
+  watch.checkAcceptRules();
+
+  return {
+    plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],
+    control: (app) => networkRoutes(app, parts, drivers, ipam),
+    reload: async (next) => {
+      ipam.reload(next['ipam']);
+      for (const driver of drivers) await driver.reload?.(next);
+    },
+    stop: async () => {
+      await Promise.all(drivers.map((driver) => driver.stop()));
+      await watch.close();
+      await parts.remover.idle();
+      ipam.close();
+      publisher.close();
+      parts.socket.close();
+      filter.close();
+      store.close();
+    },
+  };
+}
