@@ -1,11 +1,16 @@
 /** `/containers/…`: decodes what came, calls the verb, encodes what it gave. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createContainer } from '../container/create.ts';
+import { inspectContainer } from '../container/inspect.ts';
+import { listContainers, listFilters } from '../container/list.ts';
 import type { WaitCondition } from '../container/registry.ts';
+import { removeContainer } from '../container/remove.ts';
 import { startContainer } from '../container/start.ts';
+import { killContainer, restartContainer, type StopOptions, stopContainer } from '../container/stop.ts';
 import type { Engine } from '../engine.ts';
 import { badRequest } from './api-error.ts';
-import { queryOf } from './query.ts';
+import { parseFilters } from './filters.ts';
+import { isTrue, parseInteger, queryOf } from './query.ts';
 
 const waitConditions: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
 
@@ -25,6 +30,42 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
     await reply.code(started ? 204 : 304).send();
   });
 
+  app.get('/containers/json', async (request) => {
+    const query = queryOf(request);
+    const limit = parseInteger(query['limit'], 'limit');
+    return listContainers(engine, {
+      all: isTrue(query['all']),
+      limit: limit !== undefined && limit > 0 ? limit : undefined,
+      filters: parseFilters(query['filters'], listFilters),
+    });
+  });
+
+  app.get('/containers/:id/json', async (request) => inspectContainer(engine, containerOf(request, engine)));
+
+  app.post('/containers/:id/stop', async (request, reply) => {
+    const stopped = await stopContainer(engine, containerOf(request, engine), stopOptions(request));
+    await reply.code(stopped ? 204 : 304).send();
+  });
+
+  app.post('/containers/:id/kill', async (request, reply) => {
+    await killContainer(engine, containerOf(request, engine), queryOf(request)['signal']);
+    await reply.code(204).send();
+  });
+
+  app.post('/containers/:id/restart', async (request, reply) => {
+    await restartContainer(engine, containerOf(request, engine), stopOptions(request));
+    await reply.code(204).send();
+  });
+
+  app.delete('/containers/:id', async (request, reply) => {
+    const query = queryOf(request);
+    await removeContainer(engine, containerOf(request, engine), {
+      force: isTrue(query['force']),
+      volumes: isTrue(query['v']),
+    });
+    await reply.code(204).send();
+  });
+
   app.post('/containers/:id/wait', async (request, reply) => {
     const container = containerOf(request, engine);
     const condition = waitConditions.find((known) => known === (queryOf(request)['condition'] || 'not-running'));
@@ -38,6 +79,12 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
     reply.hijack();
     reply.raw.end(`${JSON.stringify({ StatusCode: await exit })}\n`);
   });
+}
+
+function stopOptions(request: FastifyRequest): StopOptions {
+  const { signal, t } = queryOf(request);
+  const timeoutSeconds = parseInteger(t, 't');
+  return { ...(signal ? { signal } : {}), ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
 }
 
 function containerOf(request: FastifyRequest, engine: Engine) {

@@ -40,7 +40,8 @@ export function createApi(engine: Engine): FastifyInstance {
   app.addHook('onRequest', checkVersion);
   app.addHook('onSend', async (_request, reply) => {
     // The docker command reads an error as JSON only when the type is exactly this.
-    if (String(reply.getHeader('content-type')).startsWith('application/json')) reply.header('content-type', 'application/json');
+    if (String(reply.getHeader('content-type')).startsWith('application/json'))
+      reply.header('content-type', 'application/json');
     reply.headers({ 'Api-Version': apiVersion, 'Docker-Experimental': 'false', Ostype: 'linux', Server: 'cleat' });
   });
   app.setErrorHandler(answerError);

@@ -134,7 +134,11 @@ interface SyncReport {
 }
 
 /** Undefined when conmon ended without a word. */
-function readReport(pipe: Readable, child: ReturnType<typeof spawn>, timeoutMs: number): Promise<SyncReport | undefined> {
+function readReport(
+  pipe: Readable,
+  child: ReturnType<typeof spawn>,
+  timeoutMs: number,
+): Promise<SyncReport | undefined> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {

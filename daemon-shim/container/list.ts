@@ -1,0 +1,167 @@
+/** `docker ps`: which containers a request sees, and their one-line summaries. */
+import { badRequest } from '../api/api-error.ts';
+import { type Filters, matchesLabels } from '../api/filters.ts';
+import type { Engine } from '../engine.ts';
+import { humanDuration } from './duration.ts';
+import { inspectEndpoint, inspectMount, unixSeconds } from './inspect.ts';
+import type { ContainerRecord, ContainerState } from './record.ts';
+import type { Container } from './registry.ts';
+
+export const listFilters = [
+  'ancestor',
+  'before',
+  'exited',
+  'expose',
+  'health',
+  'id',
+  'is-task',
+  'isolation',
+  'label',
+  'name',
+  'network',
+  'publish',
+  'since',
+  'status',
+  'volume',
+] as const;
+
+export interface ListOptions {
+  /** Stopped ones too. */
+  readonly all: boolean;
+  /** At most so many of the newest, stopped or not. */
+  readonly limit: number | undefined;
+  readonly filters: Filters;
+}
+
+const statuses = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead'];
+
+export function listContainers(engine: Engine, options: ListOptions): object[] {
+  const { filters } = options;
+  for (const status of filters.get('status') ?? []) {
+    if (!statuses.includes(status)) throw badRequest(`invalid filter 'status=${status}'`);
+  }
+  const everything =
+    options.all ||
+    options.limit !== undefined ||
+    ['status', 'exited', 'before', 'since'].some((name) => filters.has(name));
+  const bounds = createdBounds(engine, filters);
+  const found = engine.containers
+    .list()
+    .filter((container) => everything || container.isRunning || container.state.status === 'restarting')
+    .filter((container) => matchesFilters(engine, container, filters))
+    .filter(({ record }) => record.created < bounds.before && record.created > bounds.after);
+  return found.slice(0, options.limit).map((container) => summarize(engine, container.record));
+}
+
+function createdBounds(engine: Engine, filters: Filters): { before: string; after: string } {
+  const created = (name: string) =>
+    (filters.get(name) ?? []).map((reference) => engine.containers.get(reference).record.created).sort();
+  return { before: created('before')[0] ?? '\uffff', after: created('since').at(-1) ?? '' };
+}
+
+function matchesFilters(engine: Engine, container: Container, filters: Filters): boolean {
+  const { record } = container;
+  const any = (name: string, test: (value: string) => boolean) => filters.get(name)?.some(test) ?? true;
+  return (
+    any('id', (id) => record.id.startsWith(id)) &&
+    any('name', (name) => matchesName(record.name, name)) &&
+    any('status', (status) => record.state.status === status) &&
+    any('exited', (code) => record.state.status === 'exited' && record.state.exitCode === Number(code)) &&
+    any('health', (health) => (record.state.health?.Status ?? 'none') === health) &&
+    any('network', (network) =>
+      Object.values(record.endpoints).some(
+        (endpoint) => endpoint.networkName === network || endpoint.networkId.startsWith(network),
+      ),
+    ) &&
+    any('volume', (volume) =>
+      record.mounts.some((mount) => mount.name === volume || mount.destination === volume || mount.source === volume),
+    ) &&
+    any('ancestor', (image) => engine.images.find(image)?.id === record.imageId) &&
+    any('publish', (port) =>
+      Object.entries(record.hostConfig.PortBindings).some(
+        ([key, bindings]) =>
+          samePort(key, port) || bindings?.some((binding) => binding.HostPort === port.split('/')[0]),
+      ),
+    ) &&
+    any('expose', (port) => Object.keys(record.config.ExposedPorts ?? {}).some((key) => samePort(key, port))) &&
+    any('is-task', (value) => value === 'false') &&
+    any('isolation', (value) => value === 'default' || value === '') &&
+    matchesLabels(filters.get('label'), record.config.Labels)
+  );
+}
+
+/** Docker matches the filter as a regular expression against the name with and without its slash. */
+function matchesName(name: string, filter: string): boolean {
+  try {
+    const pattern = new RegExp(filter);
+    return pattern.test(name) || pattern.test(`/${name}`);
+  } catch {
+    return name.includes(filter);
+  }
+}
+
+function samePort(key: string, port: string): boolean {
+  return key === (port.includes('/') ? port : `${port}/tcp`);
+}
+
+function summarize(engine: Engine, record: ContainerRecord): object {
+  return {
+    Id: record.id,
+    Names: [`/${record.name}`],
+    Image: shownImage(engine, record),
+    ImageID: record.imageId,
+    Command: [record.path, ...record.args].join(' '),
+    Created: unixSeconds(record.created),
+    Ports: summarizePorts(record),
+    Labels: record.config.Labels,
+    State: record.state.status,
+    Status: statusText(record.state),
+    HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+    NetworkSettings: {
+      Networks: Object.fromEntries(
+        Object.entries(record.endpoints).map(([name, endpoint]) => [name, inspectEndpoint(endpoint)]),
+      ),
+    },
+    Mounts: record.mounts.map(inspectMount),
+  };
+}
+
+/** The name that the container was made from, while it still means the same image. */
+function shownImage(engine: Engine, record: ContainerRecord): string {
+  return engine.images.find(record.config.Image)?.id === record.imageId ? record.config.Image : record.imageId;
+}
+
+function summarizePorts(record: ContainerRecord): object[] {
+  return Object.entries(record.ports).flatMap(([key, bindings]) => {
+    const [port, type] = key.split('/');
+    const base = { PrivatePort: Number(port), Type: type };
+    if (bindings === null || bindings.length === 0) return [base];
+    return bindings.map((binding) => ({ IP: binding.HostIp, ...base, PublicPort: Number(binding.HostPort) }));
+  });
+}
+
+/** `Up 2 minutes (healthy)`, `Exited (0) 3 seconds ago`. */
+export function statusText(state: ContainerState): string {
+  const since = (timestamp: string) => humanDuration(Math.max(0, Date.now() / 1000 - unixSeconds(timestamp)));
+  switch (state.status) {
+    case 'created':
+      return 'Created';
+    case 'removing':
+      return 'Removal In Progress';
+    case 'dead':
+      return 'Dead';
+    case 'exited':
+      return `Exited (${state.exitCode}) ${since(state.finishedAt)} ago`;
+    case 'restarting':
+      return `Restarting (${state.exitCode}) ${since(state.finishedAt)} ago`;
+    case 'paused':
+      return `Up ${since(state.startedAt)} (Paused)`;
+    case 'running':
+      return `Up ${since(state.startedAt)}${healthText(state)}`;
+  }
+}
+
+function healthText({ health }: ContainerState): string {
+  if (health === undefined) return '';
+  return health.Status === 'starting' ? ' (health: starting)' : ` (${health.Status})`;
+}

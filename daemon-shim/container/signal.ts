@@ -1,0 +1,27 @@
+/** Signals by name or number, as --signal and STOPSIGNAL write them. */
+import { constants } from 'node:os';
+import { badRequest } from '../api/api-error.ts';
+
+const realTimeMin = 34; // glibc's SIGRTMIN: the first two are the library's own
+const realTimeMax = 64;
+
+/** `SIGTERM`, `term`, `15`, `RTMIN+3`. Throws Docker's 400. */
+export function parseSignal(text: string): number {
+  if (/^[0-9]+$/.test(text)) {
+    const number = Number(text);
+    if (number >= 1 && number <= realTimeMax) return number;
+    throw badRequest(`Invalid signal: ${text}`);
+  }
+  const name = text.toUpperCase().replace(/^SIG/, '');
+  const number = (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`] ?? realTimeSignal(name);
+  if (number === undefined) throw badRequest(`Invalid signal: ${text}`);
+  return number;
+}
+
+function realTimeSignal(name: string): number | undefined {
+  const match = /^RT(MIN|MAX)(?:([+-])([0-9]+))?$/.exec(name);
+  if (match === null) return undefined;
+  const base = match[1] === 'MIN' ? realTimeMin : realTimeMax;
+  const number = base + (match[2] === '-' ? -1 : 1) * Number(match[3] ?? 0);
+  return number >= realTimeMin && number <= realTimeMax ? number : undefined;
+}

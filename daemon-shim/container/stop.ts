@@ -1,0 +1,108 @@
+/** `stop`, `kill` and `restart`: asking a container's process to end, and waiting for it. */
+import { conflict } from '../api/api-error.ts';
+import type { Engine } from '../engine.ts';
+import { runtimeCommand } from '../runtime/monitor.ts';
+import { emitContainerEvent } from './event.ts';
+import type { Container } from './registry.ts';
+import { parseSignal } from './signal.ts';
+import { chooseRuntime, startContainer } from './start.ts';
+
+const defaultStopSeconds = 10;
+const SIGKILL = 9;
+/** After SIGKILL the kernel ends the process; what takes longer is stuck in the kernel. */
+const killWaitMs = 10_000;
+const runtimeTimeoutMs = 10_000;
+
+export interface StopOptions {
+  readonly signal?: string;
+  /** Seconds until SIGKILL; -1 waits for ever. Undefined: the container's own, else 10. */
+  readonly timeoutSeconds?: number;
+}
+
+/** false: it was not running. */
+export async function stopContainer(engine: Engine, container: Container, options: StopOptions = {}): Promise<boolean> {
+  const { config } = container.record;
+  const signal = parseSignal(options.signal || config.StopSignal || 'SIGTERM');
+  const seconds = options.timeoutSeconds ?? config.StopTimeout ?? defaultStopSeconds;
+  container.stopRequested = true;
+  cancelRestart(container);
+  if (!container.isRunning) {
+    container.updateState({ manuallyStopped: true });
+    return false;
+  }
+  container.updateState({ manuallyStopped: true });
+  if (container.state.status === 'paused')
+    await runtimeCommand(
+      chooseRuntime(engine, container.record.hostConfig.Runtime),
+      ['resume', container.id],
+      runtimeTimeoutMs,
+    );
+  const ended = container.wait('not-running');
+  await sendSignal(engine, container, signal);
+  if (!(await within(ended, seconds < 0 ? undefined : seconds * 1000))) await killAndWait(engine, container, ended);
+  emitContainerEvent(engine, container, 'stop');
+  return true;
+}
+
+export async function killContainer(
+  engine: Engine,
+  container: Container,
+  signalText: string | undefined,
+): Promise<void> {
+  const signal = parseSignal(signalText || 'SIGKILL');
+  if (!container.isRunning)
+    throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
+  if (signal === SIGKILL) container.stopRequested = true;
+  const ended = container.wait('not-running');
+  await sendSignal(engine, container, signal);
+  if (signal === SIGKILL) await killAndWait(engine, container, ended);
+}
+
+export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {
+  if (container.isRunning) await stopContainer(engine, container, options);
+  await container.locked(() => startContainer(engine, container));
+  emitContainerEvent(engine, container, 'restart');
+}
+
+/** A container that waits for its next start is over now. */
+export function cancelRestart(container: Container): void {
+  clearTimeout(container.restartTimer);
+  container.restartTimer = undefined;
+  if (container.state.status !== 'restarting') return;
+  container.updateState({ status: 'exited' });
+  container.settle('exited');
+}
+
+async function sendSignal(engine: Engine, container: Container, signal: number): Promise<void> {
+  const { pid } = container.state;
+  if (pid <= 0) return;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+  emitContainerEvent(engine, container, 'kill', { signal: String(signal) });
+}
+
+async function killAndWait(engine: Engine, container: Container, ended: Promise<unknown>): Promise<void> {
+  await sendSignal(engine, container, SIGKILL);
+  if (await within(ended, killWaitMs)) return;
+  throw new Error(`cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`);
+}
+
+/** Whether the promise settled in time; undefined waits for ever. */
+async function within(promise: Promise<unknown>, timeoutMs: number | undefined): Promise<boolean> {
+  if (timeoutMs === undefined) {
+    await promise;
+    return true;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
