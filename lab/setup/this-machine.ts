@@ -125,16 +125,21 @@ export async function ensureImage(docker: Docker): Promise<string> {
   return name;
 }
 
-/** Stops the daemon, whose links and rules go first, and the engine, if they are ours; forgets everything they kept. */
-export async function stopWhatWeStarted(): Promise<void> {
-  if (findBackground(daemonProcess()) !== undefined) {
-    await runCommand(bin('cleat'), ['purge', '--yes', '--run-dir', runDir], { timeoutMs: 30_000 }).catch(
-      (error: unknown) =>
-        say(`cleat purge said: ${error instanceof CommandError ? error.stderr.trim() : String(error)}`),
-    );
-    await stopBackground(daemonProcess());
-    say('stopped cleat-networkd');
+/** Stops the daemon if it is ours: first its links and rules, as nobody needs them any more, then the process. */
+export async function stopNetworkDaemon(): Promise<void> {
+  if (findBackground(daemonProcess()) === undefined) return;
+  try {
+    await runCommand(bin('cleat'), ['purge', '--yes', '--run-dir', runDir], { timeoutMs: 30_000 });
+  } catch (error) {
+    say(`cleat purge said: ${error instanceof CommandError ? error.stderr.trim() : String(error)}`);
   }
+  await stopBackground(daemonProcess());
+  say('stopped cleat-networkd');
+}
+
+/** The daemon and the engine, as far as they are ours, and everything that they kept. */
+export async function stopWhatWeStarted(): Promise<void> {
+  await stopNetworkDaemon();
   if (await stopBackground(engineProcess())) say('stopped the Docker engine that was started for this');
   rmSync(folder(), { recursive: true, force: true });
 }

@@ -1,0 +1,61 @@
+/** Runs a lab script on an engine with the cleat drivers: this machine's, or one in namespaces of its own. See stage.sh. */
+import { spawn } from 'node:child_process';
+import { startDaemon } from '../test/support/daemon.ts';
+import { startEngine } from '../test/support/engine.ts';
+import { createHost } from '../test/support/host.ts';
+import { installPackages } from './setup/debian.ts';
+import { enginePackages, runtimePackages } from './setup/packages.ts';
+import { say } from './setup/step.ts';
+import { ensureImage, ensureNetworkDaemon, findEngine, stopNetworkDaemon } from './setup/this-machine.ts';
+
+const [script, ...args] = process.argv.slice(2);
+if (script === undefined) throw new Error('name a script of this folder');
+if (process.getuid?.() !== 0) {
+  process.stderr.write('error: networks need root\n');
+  process.exit(1);
+}
+// Ctrl-C goes to the whole process group: the script takes everything down, and we wait for that.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+
+installPackages(runtimePackages);
+const docker = args.includes('--own') ? undefined : await findEngine();
+process.exitCode = docker ? await onThisMachine() : await onItsOwn();
+
+async function onThisMachine(): Promise<number> {
+  if (!docker) throw new Error('no engine');
+  say(`running on ${docker.description}`);
+  const started = await ensureNetworkDaemon();
+  try {
+    const env = { CLEAT_LAB_IMAGE: await ensureImage(docker), ...(docker.host ? { DOCKER_HOST: docker.host } : {}) };
+    return await run(['bash', script as string], env);
+  } finally {
+    if (started) await stopNetworkDaemon();
+  }
+}
+
+async function onItsOwn(): Promise<number> {
+  installPackages(enginePackages);
+  const host = await createHost({ name: 'lab' });
+  try {
+    await startDaemon('networkd', host, { logLevel: 'info' });
+    const engine = await startEngine({ version: '20.10', host });
+    const version = await engine.docker('version', '--format', '{{.Server.Version}}');
+    say(`running on Docker ${version} in namespaces of its own`);
+    const enter = ['nsenter', '-t', String(host.pid), '-n', '-m', '-p', '-u', 'bash', script as string];
+    return await run(enter, { CLEAT_LAB_IMAGE: 'busybox', DOCKER_HOST: 'unix:///run/docker.sock' });
+  } finally {
+    await host.close();
+  }
+}
+
+function run(command: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
+  const [file, ...rest] = command;
+  const child = spawn(file as string, rest, {
+    stdio: 'inherit',
+    env: { ...process.env, LC_ALL: 'C', CLEAT_LAB_STAGE: '1', ...env },
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
