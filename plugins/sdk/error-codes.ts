@@ -189,6 +189,19 @@ export const errorCodes = {
     cure: 'check the server names, the network and that the NFS service runs',
   },
 
+  // DNS_: names and the server that answers them
+  DNS_NAME_INVALID: {
+    cause: 'an alias, a domain or a record has a name that is no domain name',
+    cure: 'use labels of 1 to 63 bytes with dots between them, 255 bytes in all',
+  },
+  DNS_RECORD_INVALID: {
+    cause: 'a cleat.dns.record option holds something that is no record',
+    cure: 'write it as the message shows, several with a semicolon between them',
+  },
+  DNS_SERVER_INVALID: {
+    cause: 'an upstream server is no address',
+    cure: 'give an IP address, with a port where it is not 53',
+  },
   // IPAM_: pools and addresses
   IPAM_ADDRESS_IN_USE: {
     cause: 'the address asked for is allocated already, or is the gateway',
