@@ -40,4 +40,4 @@ done
 bash /mnt/script </dev/null
 echo $? >/mnt/exit
 sync
-poweroff -f >/dev/null 2>&1
+exec busybox poweroff -f >/dev/null 2>&1
