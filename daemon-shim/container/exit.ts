@@ -6,8 +6,10 @@ import { formatTimestamp, now } from '../timestamp.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
+import { removeStopped } from './remove-stopped.ts';
+import { nextDelayMs, shouldRestart } from './restart-policy.ts';
 import { releaseRoot } from './root-mount.ts';
-import { chooseRuntime } from './start.ts';
+import { chooseRuntime, startContainer } from './start.ts';
 
 const cleanUpTimeoutMs = 10_000;
 
@@ -31,7 +33,31 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   await attempt('removing the bundle', () =>
     rmSync(containerFolder(engine.config, container.id).bundle, { recursive: true, force: true }),
   );
-  container.updateState({ status: 'exited', exitCode, pid: 0, finishedAt: formatTimestamp(now()) });
+  const ranMs = Date.now() - Date.parse(container.state.startedAt);
+  const restart = shouldRestart(container.record, { exitCode, ranMs, requested: container.stopRequested });
+  container.updateState({
+    status: restart ? 'restarting' : 'exited',
+    exitCode,
+    pid: 0,
+    finishedAt: formatTimestamp(now()),
+  });
   emitContainerEvent(engine, container, 'die', { exitCode: String(exitCode) });
   container.settle('exited');
+  if (restart) scheduleRestart(engine, container, ranMs);
+  else if (container.record.hostConfig.AutoRemove)
+    await removeStopped(engine, container, { force: false, volumes: true });
+}
+
+function scheduleRestart(engine: Engine, container: Container, ranMs: number): void {
+  container.restartDelayMs = nextDelayMs(container.restartDelayMs, ranMs);
+  container.restartTimer = setTimeout(() => {
+    const again = async () => {
+      if (container.state.status !== 'restarting') return;
+      container.updateState({ restartCount: container.state.restartCount + 1 });
+      await startContainer(engine, container);
+    };
+    container.locked(again).catch((error: unknown) => {
+      engine.log.warn({ err: error, container: container.id }, 'restart failed');
+    });
+  }, container.restartDelayMs);
 }

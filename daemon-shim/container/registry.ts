@@ -23,6 +23,8 @@ export class Container {
   stopRequested = false;
   /** A restart that waits for its back-off to pass. */
   restartTimer: NodeJS.Timeout | undefined;
+  /** The back-off before the last restart. */
+  restartDelayMs: number | undefined;
 
   constructor(record: ContainerRecord, table: Table<ContainerRecord>) {
     this.#record = record;

@@ -1,19 +1,9 @@
-/** `rm`: the record goes last, so that a removal cut short is done again. */
-import { rmSync } from 'node:fs';
-import { removeTree } from '../../plugins/linux/remove-tree.ts';
+/** `rm`: of a container that may still run. */
 import { conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
-import { emitContainerEvent } from './event.ts';
-import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
-import { unmountRoot } from './root-mount.ts';
+import { type RemoveOptions, removeStopped } from './remove-stopped.ts';
 import { cancelRestart, killContainer } from './stop.ts';
-
-export interface RemoveOptions {
-  readonly force: boolean;
-  /** Anonymous volumes go too. */
-  readonly volumes: boolean;
-}
 
 export async function removeContainer(engine: Engine, container: Container, options: RemoveOptions): Promise<void> {
   const { name } = container.record;
@@ -32,17 +22,4 @@ export async function removeContainer(engine: Engine, container: Container, opti
     if (container.isRunning) await killContainer(engine, container, 'SIGKILL');
   }
   await container.locked(() => removeStopped(engine, container, options));
-}
-
-/** Under the lock; also finishes what an earlier removal left. */
-export async function removeStopped(engine: Engine, container: Container, _options: RemoveOptions): Promise<void> {
-  if (engine.containers.find(container.id) === undefined) return;
-  container.updateState({ status: 'removing' });
-  const { data, bundle } = containerFolder(engine.config, container.id);
-  unmountRoot(engine, container.id);
-  await removeTree(data);
-  rmSync(bundle, { recursive: true, force: true });
-  engine.containers.remove(container);
-  emitContainerEvent(engine, container, 'destroy');
-  container.settle('removed');
 }
