@@ -11,7 +11,7 @@ import { errorLine } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
 import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
-import { ipFromBytes } from '../address/ip.ts';
+import { formatIp, ipFromBytes } from '../address/ip.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { CleatIpam } from './driver.ts';
 import { readDriverReport } from './driver-report.ts';
@@ -72,7 +72,13 @@ export function startIpam(parts: IpamParts): Ipam {
   const ledger = new Ledger(store, settingsFor);
   const uniqueLocal = releaseAfterReboot({ ledger, bootId, log, now, drawUniqueLocal });
   const warnings = new Warnings({ ledger, log, now, ...(netns && { netns }) });
-  const reconciler = new Reconciler({ ledger, log, now, graceMs: () => config.graceMs });
+  const reconciler = new Reconciler({
+    ledger,
+    log,
+    now,
+    graceMs: () => config.graceMs,
+    hostAddresses: () => readHostView(netns).addresses.map(({ ip }) => formatIp(ip)),
+  });
   const driver = new CleatIpam({
     ledger,
     config: () => withUniqueLocal(config, uniqueLocal),

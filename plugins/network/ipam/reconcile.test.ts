@@ -25,9 +25,16 @@ function open() {
   const store = openStore(join(folder, `${count++}.db`));
   const clock = { now: 1_000_000 };
   const now = () => clock.now;
+  const hostAddresses: string[] = [];
   const ledger = new Ledger(store, () => config);
   const driver = new CleatIpam({ ledger, config: () => config, hostBlocks: () => [], now, onUse: () => {} });
-  const reconciler = new Reconciler({ ledger, log, now, graceMs: () => grace });
+  const reconciler = new Reconciler({
+    ledger,
+    log,
+    now,
+    graceMs: () => grace,
+    hostAddresses: () => [...hostAddresses],
+  });
   const pool = async (cidr: string) =>
     (await driver.requestPool({ addressSpace: 'cleat-local', pool: cidr, options: {}, v6: cidr.includes(':') })).poolId;
   const address = async (poolId: string, given: { address?: string; isGateway?: boolean } = {}) =>
@@ -46,7 +53,7 @@ function open() {
       .filter(([, record]) => record.state === 'allocated')
       .map(([value]) => formatIp({ family: poolId.includes(':') ? 6 : 4, value }))
       .sort();
-  return { driver, ledger, reconciler, clock, pool, address, report, allocated, log };
+  return { driver, ledger, reconciler, clock, pool, address, report, allocated, log, hostAddresses };
 }
 
 function network(pool: string, addresses: readonly string[], more: Partial<LivePool & LiveNetwork> = {}): LiveNetwork {
@@ -135,7 +142,7 @@ test('a source that claimed the pool and is silent keeps everything', async () =
   const one = await address(poolId);
   report([network('10.5.0.0/24', [one])], 'engine:a');
   // A new process: the engine is down, the drivers have lost the endpoint.
-  const later = new Reconciler({ ledger, log, now: () => clock.now, graceMs: () => grace });
+  const later = new Reconciler({ ledger, log, now: () => clock.now, graceMs: () => grace, hostAddresses: () => [] });
   const driversOnly = { ...network('10.5.0.0/24', []), networkId: 'another' };
   for (let round = 0; round < 5; round++) {
     clock.now += grace;
@@ -197,6 +204,14 @@ test('pools and addresses of lost records are taken in', async () => {
     ['10.5.0.1', '10.5.0.9', '10.5.5.1', '10.5.5.3'],
     'the engine still lists what it just released',
   );
+});
+
+test('a gateway that the engine does not tell is the address on the host, else the one that we would have chosen', () => {
+  const { report, allocated, hostAddresses } = open();
+  hostAddresses.push('10.5.0.77', '10.8.0.1');
+  report([network('10.5.0.0/24', ['10.5.0.2']), { ...network('10.6.0.0/24', ['10.6.0.2']), networkId: 'six' }]);
+  assert.equal(allocated('cleat-local/10.5.0.0/24'), ['10.5.0.2', '10.5.0.77']);
+  assert.equal(allocated('cleat-local/10.6.0.0/24'), ['10.6.0.1', '10.6.0.2']);
 });
 
 test('both families of a network in one report', async () => {

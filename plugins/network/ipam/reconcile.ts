@@ -12,7 +12,7 @@
  * Wrong in between is harmless: a record taken in too much is missing in the next reports and goes again.
  */
 import type { Logger } from 'pino';
-import { cidrHasIp, cidrsOverlap, formatCidr, parseCidr } from '../address/cidr.ts';
+import { type Cidr, cidrHasIp, cidrsOverlap, formatCidr, parseCidr } from '../address/cidr.ts';
 import { findIp } from '../address/ip.ts';
 import { type AddressChange, addressText, type Ledger, type PoolEntry } from './ledger.ts';
 import type { LiveNetwork, LivePool, LiveReport } from './live-report.ts';
@@ -24,6 +24,8 @@ export interface ReconcilerParts {
   readonly log: Logger;
   readonly graceMs: () => number;
   readonly now: () => number;
+  /** Bare IPs of the host. */
+  readonly hostAddresses: () => readonly string[];
 }
 
 /** An address is asked for before its endpoint exists: younger ones are never called missing. */
@@ -180,7 +182,7 @@ export class Reconciler {
       for (const pool of network.pools) {
         const cidr = parseCidr(pool.pool);
         if (local.some((entry) => cidrsOverlap(entry.cidr, cidr))) continue;
-        local.push(this.#takeInPool(pool));
+        local.push(this.#takeInPool(pool, network));
         log.warn(
           { pool: pool.pool, network: network.networkName ?? network.networkId },
           'pool taken in: a network has it and there was no record',
@@ -189,7 +191,7 @@ export class Reconciler {
     }
   }
 
-  #takeInPool(live: LivePool): PoolEntry {
+  #takeInPool(live: LivePool, network: LiveNetwork): PoolEntry {
     const { ledger, now } = this.#parts;
     const pool = formatCidr(parseCidr(live.pool));
     const subPool = live.subPool === undefined ? undefined : formatCidr(parseCidr(live.subPool));
@@ -203,16 +205,38 @@ export class Reconciler {
       knownOverlaps: [],
       claims: {},
     });
-    const changes: AddressChange[] = [];
-    const add = (text: string, kind: AllocatedAddress['kind']): void => {
-      const ip = findIp(text);
-      if (ip?.family === entry.cidr.family)
-        changes.push([ip.value, { state: 'allocated', kind, serial: 0, explicit: true, at: now() }]);
-    };
-    for (const address of live.auxiliary ?? []) add(address, 'auxiliary');
-    if (live.gateway !== undefined) add(live.gateway, 'gateway');
+    const taken = (kind: AllocatedAddress['kind']): AllocatedAddress => ({
+      state: 'allocated',
+      kind,
+      serial: 0,
+      explicit: true,
+      at: now(),
+    });
+    const changes: AddressChange[] = valuesIn(entry.cidr, live.auxiliary ?? []).map((value) => [
+      value,
+      taken('auxiliary'),
+    ]);
+    const gateways = valuesIn(entry.cidr, live.gateway === undefined ? this.#hostAddresses() : [live.gateway]);
+    // An engine does not tell a gateway that it left to us, and a macvlan's is not on the host: it was our first choice then.
+    if (gateways.length === 0) gateways.push(entry.pool.choose({ kind: 'gateway' }, now()).value);
+    const containers = new Set(
+      valuesIn(
+        entry.cidr,
+        network.addresses.map(({ address }) => address),
+      ),
+    );
+    for (const value of gateways) if (!containers.has(value)) changes.push([value, taken('gateway')]);
     ledger.change(entry, changes);
     return entry;
+  }
+
+  #hostAddresses(): readonly string[] {
+    try {
+      return this.#parts.hostAddresses();
+    } catch (error) {
+      this.#parts.log.error({ err: error }, "the host's addresses could not be read");
+      return [];
+    }
   }
 
   /** By pool, as text. */
@@ -236,17 +260,19 @@ export class Reconciler {
       auxiliary: before?.auxiliary,
     };
     for (const { address, container } of network.addresses) {
-      const ip = findIp(address);
-      // A network has one list for all its pools.
-      if (ip === undefined || !cidrHasIp(cidr, ip)) continue;
-      view.live.set(ip.value, container ?? view.live.get(ip.value));
+      for (const value of valuesIn(cidr, [address])) view.live.set(value, container ?? view.live.get(value));
     }
     if (pool.auxiliary !== undefined) {
-      view.auxiliary = new Set([
-        ...(view.auxiliary ?? []),
-        ...pool.auxiliary.flatMap((text) => findIp(text)?.value ?? []),
-      ]);
+      view.auxiliary = new Set([...(view.auxiliary ?? []), ...valuesIn(cidr, pool.auxiliary)]);
     }
     views.set(key, view);
   }
+}
+
+/** Those that are in the block: a network has one list of addresses for all its pools. */
+function valuesIn(cidr: Cidr, addresses: readonly string[]): bigint[] {
+  return addresses.flatMap((text) => {
+    const ip = findIp(text);
+    return ip !== undefined && cidrHasIp(cidr, ip) ? ip.value : [];
+  });
 }

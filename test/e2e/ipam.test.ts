@@ -1,0 +1,245 @@
+/**
+ * cleat-ipam under real engines, with their own bridge driver: `docker network create -d bridge --ipam-driver cleat-ipam`.
+ *
+ *     host ─┬─ dockerd (built-in bridge) ── containers
+ *           └─ cleat-ipam, which also watches /run/docker.sock for addresses that nobody has any more
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { AddressStatus, IpamStatus } from '../../plugins/network/ipam/status.ts';
+import { eventually } from '../support/deadline.ts';
+import { type Engine, type EngineVersion, engineVersions, startEngine } from '../support/engine.ts';
+import { createHost, type Host } from '../support/host.ts';
+import type { HostProcess } from '../support/process.ts';
+import { missing } from '../support/requires.ts';
+
+const node = fileURLToPath(new URL('../../bin/node', import.meta.url));
+const daemonFile = fileURLToPath(new URL('ipam-daemon.ts', import.meta.url));
+const defaultPool = { base: '10.213.0.0/24', size: 26 };
+
+class IpamDaemon {
+  readonly host: Host;
+  readonly stateDir: string;
+  #process: HostProcess | undefined;
+  #log = '';
+
+  constructor(host: Host) {
+    this.host = host;
+    this.stateDir = join(host.dir, 'ipam');
+  }
+
+  get log(): string {
+    return this.#log + (this.#process?.output() ?? '');
+  }
+
+  async start(): Promise<void> {
+    this.#log = this.log;
+    mkdirSync(this.stateDir, { recursive: true });
+    const config = join(this.host.dir, 'networkd.json');
+    const ipam = { 'default-address-pools': [defaultPool], grace: '1s' };
+    writeFileSync(config, JSON.stringify({ ipam, engines: ['/run/docker.sock'] }));
+    const folders = ['--run-dir', '/run/cleat', '--state-dir', this.stateDir, '--plugin-dir', '/run/docker/plugins'];
+    const started = this.host.start(node, [daemonFile, ...folders, '--config', config, '--log-level', 'debug']);
+    this.#process = started;
+    await eventually('the daemon is ready', () => !started.running() || started.output().includes('"msg":"ready"'));
+    assert.ok(started.running(), started.output());
+  }
+
+  async kill(): Promise<void> {
+    await this.#process?.kill();
+  }
+
+  status(): Promise<IpamStatus> {
+    const { promise, resolve, reject } = Promise.withResolvers<IpamStatus>();
+    const call = request(
+      { socketPath: this.host.path('/run/cleat/networkd.sock'), path: '/status' },
+      async (response) => {
+        let text = '';
+        for await (const chunk of response) text += String(chunk);
+        resolve(JSON.parse(text) as IpamStatus);
+      },
+    );
+    call.on('error', reject);
+    call.end();
+    return promise;
+  }
+
+  async addresses(pool: string, kind: string): Promise<AddressStatus[]> {
+    return (await this.status()).addresses.filter((address) => address.pool === pool && address.kind === kind);
+  }
+}
+
+async function onEngine(
+  version: EngineVersion,
+  run: (engine: Engine, ipam: IpamDaemon) => Promise<void>,
+): Promise<void> {
+  const host = await createHost({ name: `ipam${version.replace('.', '')}` });
+  const ipam = new IpamDaemon(host);
+  try {
+    await ipam.start();
+    const engine = await startEngine({ version, host });
+    await run(engine, ipam);
+  } catch (error) {
+    console.log(ipam.log.split('\n').slice(-30).join('\n'));
+    throw error;
+  } finally {
+    await host.close();
+  }
+}
+
+const create = (engine: Engine, name: string, ...more: string[]): Promise<string> =>
+  engine.docker('network', 'create', '-d', 'bridge', '--ipam-driver', 'cleat-ipam', ...more, name);
+const runContainer = (engine: Engine, network: string, name: string, ...more: string[]): Promise<string> =>
+  engine.docker('run', '-d', '--network', network, '--name', name, ...more, 'busybox', 'sleep', '600');
+const addressOf = (engine: Engine, name: string, field = 'IPAddress'): Promise<string> =>
+  engine.docker('inspect', '-f', `{{range .NetworkSettings.Networks}}{{.${field}}}{{end}}`, name);
+const failure = async (what: Promise<unknown>): Promise<string> =>
+  what.then(
+    () => assert.unreachable('succeeded') as never,
+    (error: Error) => error.message + String((error as { stderr?: string }).stderr ?? ''),
+  );
+
+async function pools(engine: Engine, ipam: IpamDaemon): Promise<void> {
+  await engine.host.run('ip', ['route', 'add', 'blackhole', '10.213.0.0/26']);
+  await create(engine, 'auto');
+  assert.is(
+    await engine.docker('network', 'inspect', '-f', '{{(index .IPAM.Config 0).Subnet}}', 'auto'),
+    '10.213.0.64/26',
+  );
+  await runContainer(engine, 'auto', 'a1');
+  assert.is(await addressOf(engine, 'a1'), '10.213.0.66');
+  await engine.docker('exec', 'a1', 'ping', '-c', '1', '10.213.0.65');
+  const named = await eventually('the engine told the names', async () => {
+    const { pools: list } = await ipam.status();
+    return list.find((pool) => pool.network === 'auto');
+  });
+  assert.equal([named.pool, named.gateway, named.used, named.free], ['10.213.0.64/26', '10.213.0.65', 2, '60']);
+  await eventually(
+    'the container is known by name',
+    async () => (await ipam.addresses(named.pool, 'endpoint'))[0]?.owner === 'a1',
+  );
+  // Released at the stop; the next one is another.
+  await engine.docker('stop', '-t', '0', 'a1');
+  await engine.docker('start', 'a1');
+  assert.is(await addressOf(engine, 'a1'), '10.213.0.67');
+  const refused = await failure(create(engine, 'clash', '--subnet', '10.213.0.64/27'));
+  assert.match(refused, /10\.213\.0\.64\/27 overlaps 10\.213\.0\.64\/26 of network auto.*IPAM_POOL_OVERLAP/);
+  assert.match(await failure(create(engine, 'odd', '--ipam-opt', 'cleat.stiky=1h')), /did you mean "cleat\.sticky"/);
+  await create(engine, 'two');
+  await create(engine, 'three');
+  assert.match(await failure(create(engine, 'four')), /no default IPv4 pool is free.*IPAM_POOLS_EXHAUSTED/);
+  await engine.docker('rm', '-f', 'a1');
+  await engine.docker('network', 'rm', 'auto', 'two', 'three');
+  await eventually('every pool is released', async () => (await ipam.status()).pools.length === 0);
+  await engine.host.run('ip', ['route', 'del', 'blackhole', '10.213.0.0/26']);
+}
+
+async function options(engine: Engine, ipam: IpamDaemon): Promise<void> {
+  const four = [
+    '--subnet',
+    '10.101.0.0/16',
+    '--ip-range',
+    '10.101.5.0/29',
+    '--gateway',
+    '10.101.0.254',
+    '--aux-address',
+    'router=10.101.5.2',
+  ];
+  await create(engine, 'opts', ...four, '--ipv6', '--subnet', 'fd33::/64', '--ipam-opt', 'cleat.warn=70');
+  const [one, two] = await Promise.all(
+    ['o1', 'o2'].map(async (name) => runContainer(engine, 'opts', name).then(() => addressOf(engine, name))),
+  );
+  assert.equal([one, two].sort(), ['10.101.5.1', '10.101.5.3']);
+  assert.match(await addressOf(engine, 'o1', 'GlobalIPv6Address'), /^fd33::[23]$/);
+  await runContainer(engine, 'opts', 'fixed', '--ip', '10.101.77.7', '--ip6', 'fd33::77');
+  assert.equal(
+    [await addressOf(engine, 'fixed'), await addressOf(engine, 'fixed', 'GlobalIPv6Address')],
+    ['10.101.77.7', 'fd33::77'],
+  );
+  await engine.docker('exec', 'o1', 'ping', '-c', '1', '10.101.77.7');
+  await engine.docker('exec', 'o1', 'ping', '-6', '-c', '1', 'fd33::77');
+  assert.match(
+    await failure(runContainer(engine, 'opts', 'o3', '--ip', '10.101.77.7')),
+    /10\.101\.77\.7.*in use.*IPAM_ADDRESS_IN_USE/,
+  );
+  assert.match(
+    await failure(runContainer(engine, 'opts', 'o4', '--ip', '10.101.255.255')),
+    /broadcast.*IPAM_ADDRESS_RESERVED/,
+  );
+  await engine.docker('rm', 'o3', 'o4');
+  for (const name of ['o5', 'o6', 'o7']) await runContainer(engine, 'opts', name);
+  assert.match((await ipam.status()).warnings.map(({ message }) => message).join(), /10\.101\.0\.0\/16 is nearly full/);
+  const kinds = (await ipam.status()).addresses.filter(({ pool }) => pool === '10.101.0.0/16').map(({ kind }) => kind);
+  assert.equal(
+    [kinds.filter((kind) => kind === 'gateway').length, kinds.filter((kind) => kind === 'endpoint').length],
+    [1, 6],
+  );
+  // The static address of a stopped container is nobody else's, so it starts again.
+  await engine.docker('stop', '-t', '0', 'fixed');
+  await engine.docker('start', 'fixed');
+  assert.is(await addressOf(engine, 'fixed'), '10.101.77.7');
+  await engine.docker('rm', '-f', 'o1', 'o2', 'o5', 'o6', 'o7', 'fixed');
+  await engine.docker('network', 'rm', 'opts');
+}
+
+async function leaks(engine: Engine, ipam: IpamDaemon): Promise<void> {
+  await create(engine, 'leaky', '--subnet', '10.102.0.0/24');
+  await runContainer(engine, 'leaky', 'lost');
+  await runContainer(engine, 'leaky', 'kept');
+  await ipam.kill();
+  // The engine tries its release for 15 s, then forgets it.
+  await engine.docker('rm', '-f', 'lost');
+  await ipam.start();
+  const before = await ipam.addresses('10.102.0.0/24', 'endpoint');
+  assert.equal(
+    before.map(({ address }) => address),
+    ['10.102.0.2', '10.102.0.3'],
+    'the release never came',
+  );
+  await eventually(
+    'the leaked address is freed',
+    async () => {
+      // Any change of a network makes the watcher look.
+      await engine.docker('network', 'create', 'tick');
+      await engine.docker('network', 'rm', 'tick');
+      return (await ipam.addresses('10.102.0.0/24', 'endpoint')).map(({ address }) => address).join() === '10.102.0.3';
+    },
+    { timeoutMs: 60_000, everyMs: 500 },
+  );
+  assert.match(ipam.log, /address freed: no endpoint has it any more/);
+  // The whole state is lost: the running container's address is learned again, and not given to another.
+  await ipam.kill();
+  rmSync(ipam.stateDir, { recursive: true });
+  await ipam.start();
+  await eventually(
+    'the address is taken in',
+    async () => (await ipam.addresses('10.102.0.0/24', 'endpoint'))[0]?.address === '10.102.0.3',
+  );
+  await runContainer(engine, 'leaky', 'n1');
+  await runContainer(engine, 'leaky', 'n2');
+  assert.equal([await addressOf(engine, 'n1'), await addressOf(engine, 'n2')], ['10.102.0.2', '10.102.0.4']);
+  await engine.docker('rm', '-f', 'kept', 'n1', 'n2');
+  await engine.docker('network', 'rm', 'leaky');
+  assert.equal((await ipam.status()).pools, []);
+}
+
+for (const version of engineVersions) {
+  const reason = missing('root', 'bridge', `engine-${version}`);
+  if (reason !== undefined) {
+    console.log(`# skip: ${reason}`);
+    continue;
+  }
+  test(`engine ${version}: pools, options, leaks`, async () => {
+    await onEngine(version, async (engine, ipam) => {
+      await pools(engine, ipam);
+      await options(engine, ipam);
+      await leaks(engine, ipam);
+    });
+  });
+}
+
+test.run();
