@@ -5,7 +5,7 @@
  *     FOLDER/NAME.log   its output
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -25,9 +25,24 @@ export interface BackgroundStart {
 
 /** Starts it and waits until it is ready; throws with the end of its log when it ends or takes too long. */
 export async function startBackground(what: Background, start: BackgroundStart): Promise<void> {
+  // Already there from an earlier, interrupted run: only wait for it.
+  const ended = findBackground(what) === undefined ? spawnBackground(what, start) : () => undefined;
+  const end = performance.now() + (start.timeoutMs ?? 30_000);
+  while (!(await start.ready())) {
+    const problem = ended();
+    if (problem !== undefined) throw new Error(`${what.name} did not start: ${problem}\n${tailOf(what)}`);
+    if (performance.now() > end)
+      throw new Error(`${what.name} is not ready after ${start.timeoutMs ?? 30_000} ms\n${tailOf(what)}`);
+    await delay(50);
+  }
+}
+
+/** Returns a function that says how it ended, if it has. */
+function spawnBackground(what: Background, start: BackgroundStart): () => string | undefined {
   mkdirSync(what.folder, { recursive: true, mode: 0o700 });
   const log = openSync(logOf(what), 'w');
   const child = spawn(start.file, start.args, { detached: true, stdio: ['ignore', log, log], cwd: '/' });
+  closeSync(log);
   let ended: string | undefined;
   child.once('error', (error) => {
     ended = error.message;
@@ -37,13 +52,7 @@ export async function startBackground(what: Background, start: BackgroundStart):
   });
   child.unref();
   if (child.pid !== undefined) writeFileSync(pidFileOf(what), `${child.pid} ${startTime(child.pid)}\n`);
-  const end = performance.now() + (start.timeoutMs ?? 30_000);
-  while (!(await start.ready())) {
-    if (ended !== undefined) throw new Error(`${what.name} did not start: ${ended}\n${tailOf(what)}`);
-    if (performance.now() > end)
-      throw new Error(`${what.name} is not ready after ${start.timeoutMs ?? 30_000} ms\n${tailOf(what)}`);
-    await delay(50);
-  }
+  return () => ended;
 }
 
 /** Its number while it runs. */

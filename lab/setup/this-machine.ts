@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { callControl, runningDaemons } from '../../plugins/cli/control.ts';
 import { CommandError, type CommandResult, runCommand } from '../../plugins/linux/command.ts';
 import { findBackground, startBackground, stopBackground } from './background.ts';
 import { cacheDir } from './cache.ts';
@@ -107,13 +108,7 @@ export async function ensureNetworkDaemon(): Promise<boolean> {
 }
 
 async function daemonAnswers(): Promise<boolean> {
-  if (!existsSync(join(runDir, 'networkd.sock'))) return false;
-  try {
-    await runCommand(bin('cleat'), ['status', '--json', '--run-dir', runDir], { timeoutMs: 10_000 });
-    return true;
-  } catch {
-    return false;
-  }
+  return (await runningDaemons(runDir)).includes('networkd');
 }
 
 /** The name of a small image (busybox with all its applets) on that engine. */
@@ -129,9 +124,9 @@ export async function ensureImage(docker: Docker): Promise<string> {
 export async function stopNetworkDaemon(): Promise<void> {
   if (findBackground(daemonProcess()) === undefined) return;
   try {
-    await runCommand(bin('cleat'), ['purge', '--yes', '--run-dir', runDir], { timeoutMs: 30_000 });
+    await callControl(runDir, 'networkd', 'POST', '/purge');
   } catch (error) {
-    say(`cleat purge said: ${error instanceof CommandError ? error.stderr.trim() : String(error)}`);
+    say(`cleat-networkd could not remove everything: ${(error as Error).message}`);
   }
   await stopBackground(daemonProcess());
   say('stopped cleat-networkd');
