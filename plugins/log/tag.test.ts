@@ -1,0 +1,89 @@
+import { hostname } from 'node:os';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { LogInfo } from '../sdk/log-plugin.ts';
+import { renderTag } from './tag.ts';
+
+const info: LogInfo = {
+  config: { tag: '', foo: 'bar' },
+  containerId: '0123456789abcdef'.repeat(4),
+  containerName: '/web',
+  containerEntrypoint: 'sh',
+  containerArgs: ['-c', 'echo hi'],
+  containerImageId: 'sha256:4e3a00112233',
+  containerImageName: 'busybox:latest',
+  containerCreated: '2026-11-20T16:21:36.416671004Z',
+  containerEnv: ['A=1'],
+  containerLabels: { lab: 'val', 'com.example/x': 'y' },
+  logPath: '',
+  daemonName: 'docker',
+};
+
+const render = (tag: string): string =>
+  renderTag({ ...info, config: { ...info.config, tag } }, '{{.ID}}', 'cleat-syslog');
+
+// What Go's text/template with Docker's functions makes of each.
+const results: readonly (readonly [template: string, result: string])[] = [
+  ['', '0123456789ab'],
+  ['{{.ID}}', '0123456789ab'],
+  ['{{.FullID}}', info.containerId],
+  ['{{.Name}}/{{.ImageName}}', 'web/busybox:latest'],
+  ['{{.ContainerName}}', '/web'],
+  ['{{.ImageID}} {{.ImageFullID}}', 'sha256:4e3a0 sha256:4e3a00112233'],
+  ['{{.DaemonName}}-{{.Command}}', 'docker-sh -c echo hi'],
+  ['{{.Hostname}}', hostname()],
+  ['{{ .Name | upper }}', 'WEB'],
+  ['{{upper .Name | lower | title}}', 'Web'],
+  ['{{truncate .FullID 4}}', '0123'],
+  ['{{truncate .Name 10}}', 'web'],
+  ['{{pad .Name 1 2}}|', ' web  |'],
+  ['{{join (split .ImageName ":") "_"}}', 'busybox_latest'],
+  ['{{index (split .ImageName ":") 1}}', 'latest'],
+  ['{{index .ContainerLabels "com.example/x"}}', 'y'],
+  ['{{index .ContainerLabels "none"}}.', '.'],
+  ['{{.ContainerLabels.lab}}', 'val'],
+  ['{{.ContainerLabels.none}}', '<no value>'],
+  ['{{json .Config}}', '{"foo":"bar","tag":"{{json .Config}}"}'],
+  ['{{json .ContainerArgs}}', '["-c","echo hi"]'],
+  ['{{.ContainerArgs}}', '[-c echo hi]'],
+  ['{{.ContainerLabels}}', 'map[com.example/x:y lab:val]'],
+  ['{{.ContainerCreated}}', '2026-11-20 16:21:36.416671004 +0000 UTC'],
+  ['{{with .ContainerLabels.lab}}<{{.}}>{{end}}', '<val>'],
+  ['{{with .LogPath}}{{.}}{{else}}none{{end}}', 'none'],
+  ['{{if eq .Name "db" "web"}}yes{{else}}no{{end}}', 'yes'],
+  ['{{if and .Name (ne .DaemonName "x")}}a{{end}}', 'a'],
+  ['{{if not .LogPath}}b{{else if .Name}}c{{end}}', 'b'],
+  ['{{range $i, $a := .ContainerArgs}}{{if $i}},{{end}}{{$a}}{{end}}', '-c,echo hi'],
+  ['{{range .ContainerEnv}}{{.}};{{end}}', 'A=1;'],
+  ['{{$n := .Name}}{{$n}}{{$n = "x"}}{{$n}}', 'webx'],
+  ['{{printf "%s.%d.%q.%5s|%-5s|" .Name 42 "a" "b" "c"}}', 'web.42."a".    b|c    |'],
+  ['{{printf "%d" "x"}}', '%!d(string=x)'],
+  ['{{len .Name}}{{slice .Name 1 3}}', '3eb'],
+  ['a  {{- .Name -}}  b', 'awebb'],
+  ['{{/* nothing */}}x', 'x'],
+  ['{{print 1 2 "a" 3}}{{1.50}}{{true}}{{`raw\\n`}}{{"\\t"}}', '1 2a31.5trueraw\\n\t'],
+  ['{{"<a&b>" | html}}', '&lt;a&amp;b&gt;'],
+];
+
+for (const [template, result] of results) {
+  test(`renders ${template}`, () => assert.is(render(template), result));
+}
+
+for (const template of [
+  '{{.Nope}}',
+  '{{',
+  '{{.ID',
+  '{{nofunc .ID}}',
+  '{{if .ID}}',
+  '{{end}}',
+  '{{upper}}',
+  '{{.Name.X}}',
+  '{{eq 1 "a"}}',
+  '{{define "x"}}',
+]) {
+  test(`refuses ${template}`, () => {
+    assert.throws(() => render(template), /option tag=.* cannot be used/);
+  });
+}
+
+test.run();
