@@ -3,6 +3,7 @@
  * command's own words. Never starts anything in the background: the promise settles when the child is gone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { inNetns, type Netns } from './netns.ts';
 
 export interface CommandOptions {
   /** The child gets SIGTERM at this time and SIGKILL half a second later. */
@@ -12,6 +13,8 @@ export interface CommandOptions {
   /** Added to our own environment; LC_ALL is always C. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The network namespace that the child runs in; it may be closed when this returns. */
+  readonly netns?: Netns;
   /** The child is ended when either stream exceeds this; default 16 MiB. */
   readonly maxOutputBytes?: number;
   readonly signal?: AbortSignal;
@@ -80,11 +83,14 @@ export function runCommand(file: string, args: readonly string[], options: Comma
     return promise;
   }
 
-  const child = spawn(file, args, {
-    cwd: options.cwd,
-    env: { ...process.env, ...options.env, LC_ALL: 'C' },
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  });
+  // The child inherits the namespaces of the thread at the fork, which spawn does before it returns.
+  const start = (): ChildProcess =>
+    spawn(file, args, {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env, LC_ALL: 'C' },
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+  const child = options.netns ? inNetns(options.netns, start) : start();
   let ended: { reason: CommandFailure; explanation: string } | undefined;
   let killTimer: NodeJS.Timeout | undefined;
   const end = (reason: CommandFailure, explanation: string): void => {

@@ -1,6 +1,9 @@
 /** The public API `cleat/linux`: the Linux kernel's network, packet filter and namespaces from TypeScript, without a compiler. */
 export { CommandError, type CommandFailure, type CommandOptions, type CommandResult, runCommand } from './command.ts';
+export { type Flow, forgetConnections } from './conntrack.ts';
 export { errnoName, isKernelError, KernelError } from './errors.ts';
+export { type IptablesView, inspectIptables } from './iptables/detect.ts';
+export * from './iptables/rules.ts';
 export * from './netlink/address.ts';
 export { ipBytes, ipText, macBytes, macText } from './netlink/address-bytes.ts';
 export type { BridgePort } from './netlink/bridge-port.ts';
@@ -14,3 +17,10 @@ export * from './netlink/route-socket.ts';
 export type { Scope } from './netlink/scope.ts';
 export { NetlinkSocket, type Request } from './netlink/socket.ts';
 export * from './netns.ts';
+export * from './nftables/context.ts';
+export * from './nftables/elements.ts';
+export { NftError } from './nftables/error.ts';
+export * from './nftables/monitor.ts';
+export * from './packet-socket.ts';
+export * from './socket.ts';
+export * from './sysctl.ts';

@@ -41,6 +41,11 @@ export class Netns {
     return statId(fstatSync(this.fd, { bigint: true }));
   }
 
+  /** A descriptor of its own, for what outlives the opener's. */
+  duplicate(): Netns {
+    return new Netns(this.path, openSync(`/proc/self/fd/${this.fd}`, 'r'));
+  }
+
   close(): void {
     if (!this.#open) return;
     this.#open = false;

@@ -62,7 +62,7 @@ export class MessageWriter {
     this.#pad();
   }
 
-  /** Appends zeros; returns where they begin. */
+  /** Appends zeros; returns where they begin. It may put a larger buffer in place, so it comes before any use of the buffer. */
   skip(size: number): number {
     const at = this.#length;
     if (at + size + 4 > this.#bytes.length) {
@@ -76,27 +76,33 @@ export class MessageWriter {
   }
 
   u8(value: number): void {
-    this.#bytes.writeUInt8(value, this.skip(1));
+    const at = this.skip(1);
+    this.#bytes.writeUInt8(value, at);
   }
 
   u16(value: number): void {
-    this.#bytes.writeUInt16LE(value, this.skip(2));
+    const at = this.skip(2);
+    this.#bytes.writeUInt16LE(value, at);
   }
 
   u16be(value: number): void {
-    this.#bytes.writeUInt16BE(value, this.skip(2));
+    const at = this.skip(2);
+    this.#bytes.writeUInt16BE(value, at);
   }
 
   u32(value: number): void {
-    this.#bytes.writeUInt32LE(value, this.skip(4));
+    const at = this.skip(4);
+    this.#bytes.writeUInt32LE(value, at);
   }
 
   i32(value: number): void {
-    this.#bytes.writeInt32LE(value, this.skip(4));
+    const at = this.skip(4);
+    this.#bytes.writeInt32LE(value, at);
   }
 
   raw(payload: Uint8Array): void {
-    this.#bytes.set(payload, this.skip(payload.length));
+    const at = this.skip(payload.length);
+    this.#bytes.set(payload, at);
   }
 
   attribute(type: number, payload: Uint8Array): void {
@@ -130,7 +136,8 @@ export class MessageWriter {
 
   attributeU32be(type: number, value: number): void {
     this.#header(type, 4);
-    this.#bytes.writeUInt32BE(value, this.skip(4));
+    const at = this.skip(4);
+    this.#bytes.writeUInt32BE(value, at);
   }
 
   /** Text with its closing zero byte. */
