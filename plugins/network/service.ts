@@ -11,11 +11,13 @@ import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
+import { parseEngineSockets } from './engine/engine-sockets.ts';
 import { startIpam } from './ipam/ipam.ts';
 import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
+import { PublishProxy } from './publish/proxy.ts';
 import { Publisher } from './publish/publisher.ts';
 import { FirewallWatch } from './publish/watch.ts';
 import { NetworkRegistry } from './registry.ts';
@@ -51,11 +53,14 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const drivers: NetworkPart[] = [startBridge(parts)];
 
   publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
+  const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);
+  firewall.setProxyPort(proxy?.port);
   if (firewall.networkCount > 0) firewall.rewrite();
   const known = new Set(drivers.flatMap((driver) => driver.links()));
   await sweepLinks(parts.socket, known, parts.remover, log);
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
+  ipam.watch({ networks: registry, engineSockets: parseEngineSockets(config['engines']) });
 
   return {
     plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],
@@ -67,6 +72,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     stop: async () => {
       await Promise.all(drivers.map((driver) => driver.stop()));
       await watch.close();
+      await proxy?.close();
       await parts.remover.idle();
       ipam.close();
       publisher.close();
