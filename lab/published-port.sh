@@ -31,7 +31,7 @@ network "$far" --subnet 10.99.2.0/24
 container "$web" "$near" --ip 10.99.1.2 -p "$port:80" "$IMAGE" sh -c "$serve"
 container "$ann" "$near" "$IMAGE" sleep 86400
 container "$cat" "$far" "$IMAGE" sleep 86400
-show "$(dirname "$(readlink -f "$0")")/../bin/cleat" ports
+show cleat ports
 for _ in $(seq 50); do busybox nc -z 10.99.1.2 81 2>/dev/null && break || sleep 0.1; done
 
 step 'The rules: one map element for the port, and one rule that looks up the map'

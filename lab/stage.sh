@@ -25,7 +25,7 @@ if [ -z "${CLEAT_LAB_STAGE:-}" ]; then
         ;;
     esac
   done
-  exec "$lab/../bin/node" --disable-warning=ExperimentalWarning "$lab/stage.ts" "$0" "$@"
+  exec "$lab/../bin/node" --disable-warning=ExperimentalWarning "$lab/stage.ts" "$(readlink -f "$0")" "$@"
 fi
 
 IMAGE=$CLEAT_LAB_IMAGE
@@ -103,5 +103,7 @@ container() {
   undo docker rm -f "$name"
   show docker run -d --name "$name" --network "$net" "$@"
 }
+
+cleat() { "$(dirname "$(readlink -f "$0")")/../bin/cleat" "$@"; }
 
 address_of() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"; }

@@ -20,7 +20,7 @@ export const networks = { ours: 'ours', peer: 'builtin' } as const;
 export async function openStage(options: Partial<Omit<EngineOptions, 'host'>> = {}): Promise<Stage> {
   const host = await createHost({ name: 'bench' });
   try {
-    const networkd = await startDaemon('networkd', host, { logLevel: 'warn', ready: answersStatus });
+    const networkd = await startDaemon('networkd', host, { logLevel: 'info' });
     const engine = await startEngine({ version: '28', ...options, host });
     await engine.docker('network', 'create', '-d', 'cleat-bridge', networks.ours);
     await engine.docker('network', 'create', '-d', 'bridge', networks.peer);
@@ -29,12 +29,6 @@ export async function openStage(options: Partial<Omit<EngineOptions, 'host'>> = 
     await host.close();
     throw error;
   }
-}
-
-/** At log level warn the daemon does not say that it is ready. */
-async function answersStatus(daemon: Daemon): Promise<boolean> {
-  await daemon.cleat('status', '--json');
-  return true;
 }
 
 /** A call of the Engine API that must succeed; returns its decoded reply. */
