@@ -2,89 +2,41 @@
  * cleat-ipam under real engines, with their own bridge driver: `docker network create -d bridge --ipam-driver cleat-ipam`.
  *
  *     host ─┬─ dockerd (built-in bridge) ── containers
- *           └─ cleat-ipam, which also watches /run/docker.sock for addresses that nobody has any more
+ *           └─ cleat-networkd, which also watches /run/docker.sock for addresses that nobody has any more
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { rmSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { callControl } from '../../plugins/cli/control.ts';
 import type { AddressStatus, IpamStatus } from '../../plugins/network/ipam/status.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, type EngineVersion, engineVersions, startEngine } from '../support/engine.ts';
-import { createHost, type Host } from '../support/host.ts';
-import type { HostProcess } from '../support/process.ts';
+import { createHost } from '../support/host.ts';
 import { missing } from '../support/requires.ts';
 
-const node = fileURLToPath(new URL('../../bin/node', import.meta.url));
-const daemonFile = fileURLToPath(new URL('ipam-daemon.ts', import.meta.url));
 const defaultPool = { base: '10.213.0.0/24', size: 26 };
 
-class IpamDaemon {
-  readonly host: Host;
-  readonly stateDir: string;
-  #process: HostProcess | undefined;
-  #log = '';
+const readStatus = (networkd: Daemon): Promise<IpamStatus> =>
+  callControl<IpamStatus>(networkd.host.path(networkd.runDir), 'networkd', 'GET', '/status');
 
-  constructor(host: Host) {
-    this.host = host;
-    this.stateDir = join(host.dir, 'ipam');
-  }
-
-  get log(): string {
-    return this.#log + (this.#process?.output() ?? '');
-  }
-
-  async start(): Promise<void> {
-    this.#log = this.log;
-    mkdirSync(this.stateDir, { recursive: true });
-    const config = join(this.host.dir, 'networkd.json');
-    const ipam = { 'default-address-pools': [defaultPool], grace: '1s' };
-    writeFileSync(config, JSON.stringify({ ipam, engines: ['/run/docker.sock'] }));
-    const folders = ['--run-dir', '/run/cleat', '--state-dir', this.stateDir, '--plugin-dir', '/run/docker/plugins'];
-    const started = this.host.start(node, [daemonFile, ...folders, '--config', config, '--log-level', 'debug']);
-    this.#process = started;
-    await eventually('the daemon is ready', () => !started.running() || started.output().includes('"msg":"ready"'));
-    assert.ok(started.running(), started.output());
-  }
-
-  async kill(): Promise<void> {
-    await this.#process?.kill();
-  }
-
-  status(): Promise<IpamStatus> {
-    const { promise, resolve, reject } = Promise.withResolvers<IpamStatus>();
-    const call = request(
-      { socketPath: this.host.path('/run/cleat/networkd.sock'), path: '/status' },
-      async (response) => {
-        let text = '';
-        for await (const chunk of response) text += String(chunk);
-        resolve(JSON.parse(text) as IpamStatus);
-      },
-    );
-    call.on('error', reject);
-    call.end();
-    return promise;
-  }
-
-  async addresses(pool: string, kind: string): Promise<AddressStatus[]> {
-    return (await this.status()).addresses.filter((address) => address.pool === pool && address.kind === kind);
-  }
+async function readAddresses(networkd: Daemon, pool: string, kind: string): Promise<AddressStatus[]> {
+  return (await readStatus(networkd)).addresses.filter((address) => address.pool === pool && address.kind === kind);
 }
 
 async function onEngine(
   version: EngineVersion,
-  run: (engine: Engine, ipam: IpamDaemon) => Promise<void>,
+  run: (engine: Engine, networkd: Daemon) => Promise<void>,
 ): Promise<void> {
   const host = await createHost({ name: `ipam${version.replace('.', '')}` });
-  const ipam = new IpamDaemon(host);
+  let networkd: Daemon | undefined;
   try {
-    await ipam.start();
-    const engine = await startEngine({ version, host });
-    await run(engine, ipam);
+    networkd = await startDaemon('networkd', host, {
+      config: { ipam: { 'default-address-pools': [defaultPool], grace: '1s' } },
+    });
+    await run(await startEngine({ version, host }), networkd);
   } catch (error) {
-    console.log(ipam.log.split('\n').slice(-30).join('\n'));
+    console.log(networkd?.log().split('\n').slice(-30).join('\n'));
     throw error;
   } finally {
     await host.close();
@@ -103,7 +55,7 @@ const failure = async (what: Promise<unknown>): Promise<string> =>
     (error: Error) => error.message + String((error as { stderr?: string }).stderr ?? ''),
   );
 
-async function pools(engine: Engine, ipam: IpamDaemon): Promise<void> {
+async function pools(engine: Engine, networkd: Daemon): Promise<void> {
   await engine.host.run('ip', ['route', 'add', 'blackhole', '10.213.0.0/26']);
   await create(engine, 'auto');
   assert.is(
@@ -114,13 +66,13 @@ async function pools(engine: Engine, ipam: IpamDaemon): Promise<void> {
   assert.is(await addressOf(engine, 'a1'), '10.213.0.66');
   await engine.docker('exec', 'a1', 'ping', '-c', '1', '10.213.0.65');
   const named = await eventually('the engine told the names', async () => {
-    const { pools: list } = await ipam.status();
+    const { pools: list } = await readStatus(networkd);
     return list.find((pool) => pool.network === 'auto');
   });
   assert.equal([named.pool, named.gateway, named.used, named.free], ['10.213.0.64/26', '10.213.0.65', 2, '60']);
   await eventually(
     'the container is known by name',
-    async () => (await ipam.addresses(named.pool, 'endpoint'))[0]?.owner === 'a1',
+    async () => (await readAddresses(networkd, named.pool, 'endpoint'))[0]?.owner === 'a1',
   );
   // Released at the stop; the next one is another.
   await engine.docker('stop', '-t', '0', 'a1');
@@ -134,11 +86,11 @@ async function pools(engine: Engine, ipam: IpamDaemon): Promise<void> {
   assert.match(await failure(create(engine, 'four')), /no default IPv4 pool is free.*IPAM_POOLS_EXHAUSTED/);
   await engine.docker('rm', '-f', 'a1');
   await engine.docker('network', 'rm', 'auto', 'two', 'three');
-  await eventually('every pool is released', async () => (await ipam.status()).pools.length === 0);
+  await eventually('every pool is released', async () => (await readStatus(networkd)).pools.length === 0);
   await engine.host.run('ip', ['route', 'del', 'blackhole', '10.213.0.0/26']);
 }
 
-async function options(engine: Engine, ipam: IpamDaemon): Promise<void> {
+async function options(engine: Engine, networkd: Daemon): Promise<void> {
   const four = [
     '--subnet',
     '10.101.0.0/16',
@@ -172,8 +124,13 @@ async function options(engine: Engine, ipam: IpamDaemon): Promise<void> {
   );
   await engine.docker('rm', 'o3', 'o4');
   for (const name of ['o5', 'o6', 'o7']) await runContainer(engine, 'opts', name);
-  assert.match((await ipam.status()).warnings.map(({ message }) => message).join(), /10\.101\.0\.0\/16 is nearly full/);
-  const kinds = (await ipam.status()).addresses.filter(({ pool }) => pool === '10.101.0.0/16').map(({ kind }) => kind);
+  assert.match(
+    (await readStatus(networkd)).warnings.map(({ message }) => message).join(),
+    /10\.101\.0\.0\/16 is nearly full/,
+  );
+  const kinds = (await readStatus(networkd)).addresses
+    .filter(({ pool }) => pool === '10.101.0.0/16')
+    .map(({ kind }) => kind);
   assert.equal(
     [kinds.filter((kind) => kind === 'gateway').length, kinds.filter((kind) => kind === 'endpoint').length],
     [1, 6],
@@ -186,15 +143,15 @@ async function options(engine: Engine, ipam: IpamDaemon): Promise<void> {
   await engine.docker('network', 'rm', 'opts');
 }
 
-async function leaks(engine: Engine, ipam: IpamDaemon): Promise<void> {
+async function leaks(engine: Engine, networkd: Daemon): Promise<void> {
   await create(engine, 'leaky', '--subnet', '10.102.0.0/24');
   await runContainer(engine, 'leaky', 'lost');
   await runContainer(engine, 'leaky', 'kept');
-  await ipam.kill();
+  await networkd.kill();
   // The engine tries its release for 15 s, then forgets it.
   await engine.docker('rm', '-f', 'lost');
-  await ipam.start();
-  const before = await ipam.addresses('10.102.0.0/24', 'endpoint');
+  await networkd.start();
+  const before = await readAddresses(networkd, '10.102.0.0/24', 'endpoint');
   assert.equal(
     before.map(({ address }) => address),
     ['10.102.0.2', '10.102.0.3'],
@@ -206,25 +163,28 @@ async function leaks(engine: Engine, ipam: IpamDaemon): Promise<void> {
       // Any change of a network makes the watcher look.
       await engine.docker('network', 'create', 'tick');
       await engine.docker('network', 'rm', 'tick');
-      return (await ipam.addresses('10.102.0.0/24', 'endpoint')).map(({ address }) => address).join() === '10.102.0.3';
+      return (
+        (await readAddresses(networkd, '10.102.0.0/24', 'endpoint')).map(({ address }) => address).join() ===
+        '10.102.0.3'
+      );
     },
     { timeoutMs: 60_000, everyMs: 500 },
   );
-  assert.match(ipam.log, /address freed: no endpoint has it any more/);
+  assert.match(networkd.log(), /address freed: no endpoint has it any more/);
   // The whole state is lost: the running container's address is learned again, and not given to another.
-  await ipam.kill();
-  rmSync(ipam.stateDir, { recursive: true });
-  await ipam.start();
+  await networkd.kill();
+  rmSync(networkd.stateDir, { recursive: true });
+  await networkd.start();
   await eventually(
     'the address is taken in',
-    async () => (await ipam.addresses('10.102.0.0/24', 'endpoint'))[0]?.address === '10.102.0.3',
+    async () => (await readAddresses(networkd, '10.102.0.0/24', 'endpoint'))[0]?.address === '10.102.0.3',
   );
   await runContainer(engine, 'leaky', 'n1');
   await runContainer(engine, 'leaky', 'n2');
   assert.equal([await addressOf(engine, 'n1'), await addressOf(engine, 'n2')], ['10.102.0.2', '10.102.0.4']);
   await engine.docker('rm', '-f', 'kept', 'n1', 'n2');
   await engine.docker('network', 'rm', 'leaky');
-  assert.equal((await ipam.status()).pools, []);
+  assert.equal((await readStatus(networkd)).pools, []);
 }
 
 for (const version of engineVersions) {
@@ -234,10 +194,10 @@ for (const version of engineVersions) {
     continue;
   }
   test(`engine ${version}: pools, options, leaks`, async () => {
-    await onEngine(version, async (engine, ipam) => {
-      await pools(engine, ipam);
-      await options(engine, ipam);
-      await leaks(engine, ipam);
+    await onEngine(version, async (engine, networkd) => {
+      await pools(engine, networkd);
+      await options(engine, networkd);
+      await leaks(engine, networkd);
     });
   });
 }
