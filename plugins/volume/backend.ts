@@ -59,6 +59,8 @@ export interface Backend<C extends CommonConfig> {
   attachedPath(volume: BackendVolume<C>, mounts: readonly MountEntry[]): string | undefined;
   /** Whether what is attached is a file system of the volume's own, which must not be attached a second time elsewhere. */
   ownsFileSystem(config: C): boolean;
+  /** Whether the data is deleted with the volume. */
+  ownsData(config: C): boolean;
   /** Puts the data out of the way; what is not ours (a device, a server's folder) stays. Called while nothing is attached. */
   discard(volume: BackendVolume<C>): Promise<void>;
   /** What is known at once, without a process and without a server; undefined when that takes more. */

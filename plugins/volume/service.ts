@@ -5,6 +5,7 @@ import type { DaemonContext, Service } from '../sdk/daemon.ts';
 import type { Plugin } from '../sdk/plugin.ts';
 import { openStore } from '../store/store.ts';
 import type { Backend, DriverName } from './backend.ts';
+import { startBackground } from './background.ts';
 import type { CommonConfig } from './common-options.ts';
 import { readVolumedConfig } from './config.ts';
 import { addControlRoutes } from './control.ts';
@@ -24,9 +25,6 @@ export interface VolumeServiceOptions {
   /** Default: the kernel's. */
   readonly bootId?: string;
 }
-
-/** Old holds are looked at this often; without any, a look costs nothing. */
-const sweepEveryMs = 5000;
 
 export async function startVolumeService(context: DaemonContext, options: VolumeServiceOptions = {}): Promise<Service> {
   const { stateDir, runDir, log } = context;
@@ -52,17 +50,18 @@ export async function startVolumeService(context: DaemonContext, options: Volume
       onStep: options.onStep ?? (() => {}),
     });
   });
-  for (const volumes of all) await restoreVolumes(volumes, { newBoot, now: now(), layout, log });
+  const background = startBackground(all, log);
+  for (const volumes of all) {
+    const wanted = await restoreVolumes(volumes, { newBoot, now: now(), layout, log });
+    if (volumes.backend.probe !== undefined) background.retryAtBoot(volumes, wanted);
+  }
   trash.emptySoon();
-  const sweeper = setInterval(() => {
-    for (const volumes of all) volumes.sweep();
-  }, sweepEveryMs).unref();
 
   return {
     plugins: all.map(asPlugin),
     control: (app) => addControlRoutes(app, all),
     async stop() {
-      clearInterval(sweeper);
+      background.stop();
       for (const volumes of all) await volumes.stop();
       await trash.idle();
       store.close();

@@ -28,17 +28,17 @@ export function identify(path: string, mounts: readonly MountEntry[] = readMount
 }
 
 /**
- * Every use of the volume but our own mount, which is the one whose mount point ends with `ownPath`: a namespace that was
- * copied from ours has it at the same place, or below the folder that its old root was moved to.
+ * Every use of the volume but our own mounts, which are those below `ownFolder`: a namespace that was copied from ours has
+ * them at the same place, or below the folder that its old root was moved to.
  */
 export function findUsers(
   identity: MountIdentity,
-  ownPath: string,
+  ownFolder: string,
   namespaces: readonly MountNamespace[] = readMountNamespaces(),
 ): readonly VolumeUser[] {
   return namespaces.flatMap(({ pid, mounts }) =>
     mounts
-      .filter((mount) => uses(mount, identity) && !mount.mountPoint.endsWith(ownPath))
+      .filter((mount) => uses(mount, identity) && !mount.mountPoint.includes(`${ownFolder}/`))
       .map(({ mountPoint }) => ({ pid, mountPoint, ...describeProcess(pid) })),
   );
 }

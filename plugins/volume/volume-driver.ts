@@ -150,7 +150,7 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
         const holds = holdVolume(record.holds, id, this.#options.now(), process);
         this.records.put({ ...record, details, holds, ...(mounted === undefined ? {} : { mounted }) });
       } catch (error) {
-        this.detachSoon(record.name);
+        void this.detachSoon(record.name);
         throw error;
       }
       this.#options.onStep('mount:recorded');
@@ -213,7 +213,7 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
         continue;
       void this.queue.run(record.name, async () => {
         const now = this.records.get(record.name);
-        if (now !== undefined && this.#withoutStaleHolds(now).holds.length === 0) this.detachSoon(record.name);
+        if (now !== undefined && this.#withoutStaleHolds(now).holds.length === 0) void this.detachSoon(record.name);
       });
     }
   }
@@ -254,7 +254,7 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
     const path = this.noticeAttached(record, mounts);
     const identity = (path === undefined ? undefined : identify(path, mounts)) ?? record.mounted;
     if (identity === undefined) return [];
-    return findUsers(identity, path ?? this.#options.layout.root(this.backend.driver, record.name));
+    return findUsers(identity, this.#options.layout.mounts);
   }
 
   /** Called inside the volume's queue. */
@@ -339,7 +339,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
   }
 
   #refuseWhileHeld(record: VolumeRecord): void {
-    const users = this.users(record);
+    // What is not ours is not deleted either: others may use the same folder of a machine or server.
+    const users = record.holds.length > 0 || this.backend.ownsData(this.volume(record).config) ? this.users(record) : [];
     if (record.holds.length === 0 && users.length === 0) return;
     const names = users.map(describeUser);
     const ids = record.holds.map((hold) => `mount ID ${hold.id.slice(0, 12)} since ${hold.since}`);

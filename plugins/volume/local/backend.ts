@@ -115,6 +115,10 @@ export class LocalBackend implements Backend<LocalConfig> {
     return place.kind === 'limited' || place.kind === 'mount';
   }
 
+  ownsData({ place }: LocalConfig): boolean {
+    return ownKinds.has(place.kind);
+  }
+
   async discard({ name }: LocalVolume): Promise<void> {
     this.#trash.takeMountFolder(this.#layout.mountFolder(driver, name));
     this.#trash.take(this.#layout.volume(driver, name));

@@ -63,6 +63,10 @@ export class NfsBackend implements Backend<NfsConfig> {
     return false;
   }
 
+  ownsData(): boolean {
+    return false;
+  }
+
   async discard({ name }: NfsVolume): Promise<void> {
     this.#trash.takeMountFolder(this.#layout.mountFolder(driver, name));
   }

@@ -25,6 +25,7 @@ export interface MountedExport {
 
 export class NfsExports {
   readonly #layout: Layout;
+  readonly #probes = new Map<string, Promise<Trouble | undefined>>();
 
   constructor(layout: Layout) {
     this.#layout = layout;
@@ -66,8 +67,17 @@ export class NfsExports {
     return await unmountRemote(this.pathOf(config), budget);
   }
 
-  /** Whether the server behind a mounted export answers and still has the folder. In a child: a dead server blocks it. */
+  /** Whether the server behind a mounted export answers and still has the folder; volumes of one export share the answer. */
   async probe(config: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
+    const running = this.#probes.get(config.exportKey);
+    if (running !== undefined) return await running;
+    const probe = this.#probe(config, budget).finally(() => this.#probes.delete(config.exportKey));
+    this.#probes.set(config.exportKey, probe);
+    return await probe;
+  }
+
+  /** In a child: a dead server blocks it. */
+  async #probe(config: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
     const path = this.pathOf(config);
     const mount = this.find(config);
     if (mount === undefined) return undefined;

@@ -58,6 +58,10 @@ export class TmpfsBackend implements Backend<TmpfsConfig> {
     return true;
   }
 
+  ownsData(): boolean {
+    return true;
+  }
+
   keepMs({ keepMs }: TmpfsConfig): number {
     return keepMs;
   }
