@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PluginError } from '../../sdk/errors.ts';
@@ -230,6 +231,66 @@ test('a request that cannot be recorded changes nothing', async () => {
   assert.is(ledger.find(poolId)!.pool.used, 0);
   await refusedByStore(pool());
   assert.is(ledger.pools().length, 1);
+});
+
+/** Texts that look like something: cut, joined and mixed with the hostile. */
+const texts = fc.oneof(
+  fc.string({ maxLength: 60 }),
+  fc.ipV4(),
+  fc.ipV6(),
+  fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.integer({ min: -1, max: 200 })).map(([ip, length]) => `${ip}/${length}`),
+  fc.constantFrom(
+    '',
+    '10.5.0.0/24',
+    '10.5.0.7',
+    'cleat-local/10.5.0.0/24',
+    '__proto__',
+    '../../etc',
+    'a b',
+    '\0',
+    '10.5.0.0/24\n',
+    '१०.5.0.1',
+    "' OR 1=1",
+  ),
+);
+
+test('whatever is asked is answered or refused with a code, and a refusal changes nothing', async () => {
+  const { driver, pool, ledger } = open();
+  const { poolId } = await pool({ pool: '10.5.0.0/24' });
+  const maybe = fc.option(texts, { nil: undefined });
+  const records = fc.dictionary(texts, texts, { maxKeys: 2 });
+  const calls = fc.oneof(
+    fc
+      .record({ addressSpace: texts, pool: maybe, subPool: maybe, options: records, v6: fc.boolean() })
+      .map((request) => () => driver.requestPool(request as RequestPoolRequest)),
+    fc
+      .record({
+        poolId: fc.oneof(texts, fc.constant(poolId)),
+        address: maybe,
+        isGateway: fc.boolean(),
+        macAddress: maybe,
+        serial: fc.boolean(),
+        options: records,
+      })
+      .map((request) => () => driver.requestAddress(request as RequestAddressRequest)),
+    fc
+      .record({ poolId: fc.oneof(texts, fc.constant(poolId)), address: texts })
+      .map((request) => () => driver.releaseAddress(request)),
+  );
+  const state = () =>
+    JSON.stringify(ledger.pools().map((entry) => [entry.poolId, [...entry.pool.entries()].map(String)]));
+  await fc.assert(
+    fc.asyncProperty(calls, async (call) => {
+      const before = state();
+      try {
+        await call();
+      } catch (error) {
+        assert.instance(error, PluginError);
+        assert.is(state(), before);
+      }
+    }),
+    { numRuns: 400 },
+  );
 });
 
 async function refusedByStore(what: Promise<unknown>): Promise<void> {
