@@ -58,6 +58,8 @@ function settle(socket: RouteSocket, plan: BridgePlan): void {
   if (hasIpv6) {
     // Containers must not tell the host its routes.
     setInterface(`net/ipv6/conf/${bridge}/accept_ra`, 0);
+    // Nobody has the bridge's addresses but the bridge; a search for duplicates would keep the first container waiting 1.5 s.
+    setInterface(`net/ipv6/conf/${bridge}/accept_dad`, 0);
   }
   if (options.gatewayMode4 !== 'routed' && !plan.internal) {
     // 127.0.0.1 of the host reaches published ports; the chain `guard` keeps containers from the host's loopback.

@@ -8,7 +8,7 @@
  */
 
 import { isKernelError } from '../../linux/errors.ts';
-import { changeLink, deleteLink } from '../../linux/netlink/link.ts';
+import { changeBridgePort, changeLink, deleteLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type {
@@ -208,7 +208,10 @@ export class BridgeDriver implements NetworkDriver {
     if (plan.internal) return;
     const target = publishTarget(plan, endpoint, !request.noProxy6To4);
     const { networkId, endpointId, portBindings } = request;
-    this.parts.publisher.publish({ networkId, endpointId, bindings: portBindings, target });
+    const ports = this.parts.publisher.publish({ networkId, endpointId, bindings: portBindings, target });
+    // The way from a container to itself through its own published port; where br_netfilter is on, the bridge itself has to
+    // send the frame back out of the port that it came in by.
+    if (ports.length > 0) this.parts.socket.attempt([changeBridgePort(hostEndName(endpointId), { hairpin: true })]);
   }
 
   async revokeExternalConnectivity({ endpointId }: EndpointRequest): Promise<void> {

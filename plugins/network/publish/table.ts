@@ -90,7 +90,7 @@ export function skeleton({ proxyPort }: TableOptions = {}): string {
     proxyPort ? [`${match} meta l4proto { tcp, udp } redirect to :${proxyPort}`] : [];
   const key = 'meta l4proto . th dport';
   return [
-    ...['from', 'to', 'outside', 'leave'].map((name) => block(`map ${name}`, ['type ifname : verdict'])),
+    ...['from', 'to', 'outside', 'into', 'leave'].map((name) => block(`map ${name}`, ['type ifname : verdict'])),
     block('set bridges', ['type ifname']),
     ...portSets.map(([name, kind, type, interval]) =>
       block(`${kind} ${name}`, [`type ${type}`, ...(interval ? ['flags interval'] : [])]),
@@ -143,7 +143,7 @@ export function skeleton({ proxyPort }: TableOptions = {}): string {
     ]),
     block('chain postrouting', [
       'type nat hook postrouting priority srcnat - 5; policy accept;',
-      'oifname @bridges ip saddr 127.0.0.0/8 masquerade',
+      'oifname vmap @into',
       'iifname vmap @leave',
     ]),
     block('chain unmark', [
@@ -181,11 +181,10 @@ export function networkChains(network: NetworkRules): ReadonlyMap<string, readon
       ],
     ],
     [`outside-${key}`, [...onlyPools(network, 'saddr'), 'goto admit']],
+    [`into-${key}`, intoRules(network)],
     [
       `leave-${key}`,
       [
-        // A container that goes through a published port back into its own network: the answer has to come back this way.
-        `${same} ct status dnat masquerade`,
         `${same} return`,
         ...(internal ? [] : [...sourceRules('ip', network.ipv4), ...sourceRules('ip6', network.ipv6)]),
       ],
@@ -200,8 +199,9 @@ export function networkElements({ key, interfaceName, wholeInterface }: NetworkR
     { set: 'from', key: name, data: `jump from-${key}` },
     { set: 'to', key: name, data: `goto to-${key}` },
     { set: 'outside', key: name, data: `goto outside-${key}` },
+    { set: 'into', key: name, data: `jump into-${key}` },
     { set: 'leave', key: name, data: `goto leave-${key}` },
-    // 127.0.0.0/8 is guarded and masqueraded only where we let it in.
+    // 127.0.0.0/8 is guarded only where we let it in.
     ...(wholeInterface ? [{ set: 'bridges', key: name }] : []),
   ];
 }
@@ -261,6 +261,23 @@ export function wholeTableText(
 /** `tcp . 8080` or `tcp . 8000-8099`. */
 export function portKey(protocol: TransportProtocol, port: number, portEnd: number): string {
   return `${protocol} . ${port === portEnd ? port : `${port}-${portEnd}`}`;
+}
+
+/**
+ * Whose answers would not come back this way, or could not be sent: a container that goes through a published port into its
+ * own network or to itself, and the host's 127.0.0.1. By address and not by interface, for a bridged packet (br_netfilter)
+ * has none here.
+ */
+function intoRules({ ipv4, ipv6, wholeInterface }: NetworkRules): string[] {
+  return [
+    ...([4, 6] as const).flatMap((family) => {
+      const { pools } = family === 4 ? ipv4 : ipv6;
+      return pools.length === 0
+        ? []
+        : [`ct status dnat ${family === 4 ? 'ip' : 'ip6'} saddr { ${pools.join(', ')} } masquerade`];
+    }),
+    ...(wholeInterface && ipv4.pools.length > 0 ? ['ip saddr 127.0.0.0/8 masquerade'] : []),
+  ];
 }
 
 /** On a bridge that is not ours, rules speak of our containers only. */
