@@ -5,6 +5,8 @@ import type { ShimConfig } from './config/config.ts';
 import type { ContainerRegistry } from './container/registry.ts';
 import type { EventLog } from './events.ts';
 import type { ImageStore } from './image/image-store.ts';
+import type { NetworkRegistry } from './network/registry.ts';
+import type { Plugins } from './plugin/plugins.ts';
 import type { OciRuntime } from './runtime/oci-runtime.ts';
 
 export interface Engine {
@@ -14,6 +16,8 @@ export interface Engine {
   readonly store: Store;
   readonly containers: ContainerRegistry;
   readonly images: ImageStore;
+  readonly networks: NetworkRegistry;
+  readonly plugins: Plugins;
   readonly events: EventLog;
   readonly runtimes: ReadonlyMap<string, OciRuntime>;
 }

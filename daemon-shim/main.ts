@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { defaultDirectories } from '../plugins/sdk/index.ts';
 import { openStore } from '../plugins/store/store.ts';
 import { createApi } from './api/server.ts';
 import type { ShimConfig } from './config/config.ts';
@@ -11,6 +12,9 @@ import { ContainerRegistry } from './container/registry.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events.ts';
 import { ImageStore } from './image/image-store.ts';
+import { ensurePredefined } from './network/predefined.ts';
+import { NetworkRegistry } from './network/registry.ts';
+import { Plugins } from './plugin/plugins.ts';
 import { watchExits } from './runtime/monitor.ts';
 import { findRuntimes } from './runtime/oci-runtime.ts';
 
@@ -18,7 +22,7 @@ const config: ShimConfig = {
   dataRoot: '/tmp/sh/data',
   execRoot: '/tmp/sh/exec',
   hosts: ['unix:///tmp/sh/docker.sock'],
-  pluginDir: '/run/docker/plugins',
+  pluginDir: '/tmp/sh/plugins',
   labels: [],
   defaultRuntime: 'runc',
   runtimes: {},
@@ -27,6 +31,7 @@ const config: ShimConfig = {
   logDriver: 'cleat-json-file',
   logOpts: {},
   defaultNetworkDriver: 'cleat-bridge',
+  defaultIpamDriver: 'cleat-ipam',
   defaultVolumeDriver: 'cleat-local',
   shutdownTimeoutSeconds: 15,
   defaultUlimits: {},
@@ -44,6 +49,8 @@ const engine: Engine = {
   containers: new ContainerRegistry(store),
   images: new ImageStore(store, config.dataRoot),
   events: new EventLog(),
+  networks: new NetworkRegistry(store),
+  plugins: new Plugins({ ...defaultDirectories, socketDir: config.pluginDir }),
   runtimes: findRuntimes(join(config.execRoot, 'runtimes'), config.runtimes),
 };
 watchExits(exitFolder(config), (id, code) => {
@@ -69,5 +76,6 @@ if (process.argv[2] === 'seed') {
     loaded: new Date().toISOString(),
   });
 }
+void ensurePredefined(engine);
 rmSync('/tmp/sh/docker.sock', { force: true });
 await createApi(engine).listen({ path: '/tmp/sh/docker.sock' });

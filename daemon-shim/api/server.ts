@@ -10,6 +10,7 @@ import { ApiError, badRequest, notFound } from './api-error.ts';
 import { attachRoute } from './attach.ts';
 import { containerRoutes } from './containers.ts';
 import { type HijackHandler, serveHijack } from './hijack.ts';
+import { networkRoutes } from './networks.ts';
 import { systemRoutes } from './system.ts';
 import { apiVersion, checkVersion, versionPrefix } from './version.ts';
 
@@ -50,6 +51,7 @@ export function createApi(engine: Engine): FastifyInstance {
   });
   systemRoutes(app, engine);
   containerRoutes(app, engine);
+  networkRoutes(app, engine);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void serveHijack(request, socket, head, hijackRouter(engine));
   });

@@ -17,6 +17,7 @@ export interface ShimConfig {
   readonly logDriver: string;
   readonly logOpts: Readonly<Record<string, string>>;
   readonly defaultNetworkDriver: string;
+  readonly defaultIpamDriver: string;
   readonly defaultVolumeDriver: string;
   readonly shutdownTimeoutSeconds: number;
   readonly defaultUlimits: Readonly<

@@ -6,6 +6,7 @@ import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { decodeContainerConfig, decodeHostConfig } from './decode-config.ts';
+import { endpointsOf, resolveNetworkMode } from './endpoints.ts';
 import { mergeEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
@@ -27,7 +28,7 @@ export interface CreateResult {
 
 export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
   const given = decodeContainerConfig(request.body);
-  const hostConfig = decodeHostConfig(request.body);
+  const hostConfig = resolveNetworkMode(engine, decodeHostConfig(request.body));
   if (request.name !== undefined) engine.containers.checkName(request.name);
   const image = engine.images.get(given.Image);
   const id = randomBytes(32).toString('hex');
@@ -57,7 +58,7 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
       manuallyStopped: false,
     },
     mounts: [],
-    endpoints: {},
+    endpoints: endpointsOf(engine, hostConfig.NetworkMode, request.body),
     ports: {},
   });
   emitContainerEvent(engine, container, 'create');

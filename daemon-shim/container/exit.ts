@@ -2,6 +2,8 @@
 import { rmSync } from 'node:fs';
 import type { Engine } from '../engine.ts';
 import { deleteFromRuntime } from '../runtime/monitor.ts';
+import { detachNetworks } from '../sandbox/attach-networks.ts';
+import { deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
@@ -29,6 +31,8 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   await attempt('removing the runtime state', () =>
     deleteFromRuntime(chooseRuntime(engine, container.record.hostConfig.Runtime), container.id, cleanUpTimeoutMs),
   );
+  await attempt('leaving the networks', () => detachNetworks(engine, container));
+  await attempt('removing the sandbox', () => deleteSandbox(sandboxKey(engine.config, container.id)));
   await attempt('unmounting the root', () => releaseRoot(engine, container));
   await attempt('removing the bundle', () =>
     rmSync(containerFolder(engine.config, container.id).bundle, { recursive: true, force: true }),

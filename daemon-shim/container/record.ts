@@ -204,6 +204,9 @@ export interface EndpointRecord {
   readonly networkName: string;
   readonly config: EndpointConfig;
   readonly endpointId: string;
+  /** The pools that the addresses were taken from. */
+  readonly poolId?: string;
+  readonly poolIdIPv6?: string;
   /** CIDR. */
   readonly address?: string;
   readonly addressIPv6?: string;
@@ -211,6 +214,8 @@ export interface EndpointRecord {
   readonly gatewayIPv6?: string;
   readonly macAddress?: string;
   readonly interfaceName?: string;
+  /** The link's name outside the sandbox. */
+  readonly srcName?: string;
   readonly dnsNames: readonly string[];
   /** This endpoint carries the default route and the published ports. */
   readonly isGateway?: boolean;

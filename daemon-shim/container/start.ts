@@ -1,14 +1,18 @@
 /** `start`: from a created or stopped container to a running process. Undone in reverse when a step fails. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
+import { bareIp } from '../network/pools.ts';
 import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import { makeSpec } from '../runtime/spec.ts';
 import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
 import { findUser } from '../runtime/user.ts';
+import { attachNetworks, detachNetworks } from '../sandbox/attach-networks.ts';
+import { sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/files.ts';
+import { createSandbox, deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { processEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
@@ -62,13 +66,14 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
   const hostname = record.config.Hostname;
+  const networkNamespace = await prepareNetwork(engine, container, undo);
   const spec = makeSpec({
     record,
     root,
     user,
     hostname,
-    networkNamespace: undefined,
-    mounts: [],
+    networkNamespace,
+    mounts: sandboxFileMounts(engine.config, container.id),
     env: processEnvironment(record.config, hostname, user.home),
     cgroupsPath: join(record.hostConfig.CgroupParent || '/cleat', container.id),
   });
@@ -113,6 +118,44 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     manuallyStopped: false,
   });
   await startCreated(runtime, container.id, runtimeTimeoutMs);
+}
+
+/** The namespace to enter, with its networks joined and the container's files written; undefined for the host's own. */
+async function prepareNetwork(
+  engine: Engine,
+  container: Container,
+  undo: (() => Promise<void> | void)[],
+): Promise<string | undefined> {
+  const mode = container.record.hostConfig.NetworkMode;
+  const hostGatewayIp = hostGateway(engine);
+  if (mode === 'host') {
+    writeSandboxFiles(engine.config, { record: container.record, key: undefined, hostGatewayIp });
+    return undefined;
+  }
+  if (mode.startsWith('container:')) return sharedNamespace(engine, container, mode.slice('container:'.length));
+  const key = sandboxKey(engine.config, container.id);
+  createSandbox(key);
+  undo.push(() => deleteSandbox(key));
+  undo.push(() => detachNetworks(engine, container));
+  await attachNetworks(engine, container);
+  writeSandboxFiles(engine.config, { record: container.record, key, hostGatewayIp });
+  return key;
+}
+
+/** `--network container:X`: its namespace, and its files. */
+function sharedNamespace(engine: Engine, container: Container, other: string): string {
+  const target = engine.containers.get(other);
+  if (!target.isRunning) throw conflict(`cannot join network of a non running container: ${target.id}`);
+  const theirs = sandboxFiles(engine.config, target.id);
+  const ours = sandboxFiles(engine.config, container.id);
+  for (const name of ['hostname', 'hosts', 'resolvConf'] as const) copyFileSync(theirs[name], ours[name]);
+  return `/proc/${target.state.pid}/ns/net`;
+}
+
+/** What `host-gateway` means: the default network's gateway. */
+export function hostGateway(engine: Engine): string {
+  const pool = engine.networks.find('bridge')?.pools.find((candidate) => candidate.gateway !== undefined);
+  return pool?.gateway === undefined ? '127.0.0.1' : bareIp(pool.gateway);
 }
 
 export function chooseRuntime(engine: Engine, name: string): OciRuntime {

@@ -9,7 +9,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { type DaemonFlags, defaultConfigFile, parseDaemonFlags, readConfig, UsageError } from './daemon-flags.ts';
@@ -68,8 +68,13 @@ export async function runDaemon(spec: DaemonSpec, argv: readonly string[] = proc
 
 /** Runs several daemons in one process until SIGTERM or SIGINT. Each reads its own configuration file unless one is given. */
 export async function runDaemons(specs: readonly DaemonSpec[], flags: DaemonFlags): Promise<void> {
-  const log = pino({ level: flags.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
-  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'a promise was rejected and nobody looked: a defect'));
+  const log = pino(
+    { level: flags.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination(2),
+  );
+  process.on('unhandledRejection', (reason) =>
+    log.error({ err: reason }, 'a promise was rejected and nobody looked: a defect'),
+  );
   const running: RunningDaemon[] = [];
   const stopAll = async () => {
     for (const daemon of running.reverse()) await daemon.stop();
@@ -81,9 +86,13 @@ export async function runDaemons(specs: readonly DaemonSpec[], flags: DaemonFlag
   });
   const hold = setInterval(() => {}, 2 ** 30);
   try {
-    for (const spec of specs) running.push(await startDaemon(spec, flagsFor(spec, flags), log.child({ daemon: spec.name })));
+    for (const spec of specs)
+      running.push(await startDaemon(spec, flagsFor(spec, flags), log.child({ daemon: spec.name })));
     process.on('SIGHUP', () => {
-      for (const daemon of running) daemon.reload().catch((error: unknown) => log.error({ err: error }, 'reload failed; the old configuration stays'));
+      for (const daemon of running)
+        daemon
+          .reload()
+          .catch((error: unknown) => log.error({ err: error }, 'reload failed; the old configuration stays'));
     });
     notifySystemd('READY=1', log);
     const signal = await stopRequested;
@@ -100,11 +109,14 @@ export async function runDaemons(specs: readonly DaemonSpec[], flags: DaemonFlag
 /** Starts one daemon inside this process. */
 export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Logger): Promise<RunningDaemon> {
   const config = readConfig(flags);
-  for (const folder of [flags.runDir, flags.stateDir, flags.pluginDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const folder of [flags.runDir, flags.stateDir, flags.pluginDir])
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   const controlPath = join(flags.runDir, `${spec.name}.sock`);
   // Before any record or link is touched: the listening below would refuse too, but too late.
   if (await answersOnUnixSocket(controlPath)) {
-    throw new UsageError(`already running: another daemon answers on ${controlPath}; stop it, or give this one its own --run-dir`);
+    throw new UsageError(
+      `already running: another daemon answers on ${controlPath}; stop it, or give this one its own --run-dir`,
+    );
   }
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -131,15 +143,19 @@ export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Log
 }
 
 function controlApp(service: Service, log: Logger, registry: Registry): FastifyInstance {
-  const app = fastify({ loggerInstance: log.child({ part: 'control' }, { level: 'warn' }), bodyLimit: 1 << 20 });
+  const app = fastify({ loggerInstance: log.child({ part: 'control' }, { level: 'warn' }) as FastifyBaseLogger, bodyLimit: 1 << 20 });
   app.get('/version', () => ({ version: readVersion(), pid: process.pid }));
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {
     const wrongInput = error instanceof PluginError || (error.statusCode ?? 500) < 500;
     const message = error instanceof PluginError || wrongInput === false ? errorLine(error) : error.message;
-    await reply.code(wrongInput ? 400 : 500).send({ message, code: error instanceof PluginError ? error.code : undefined });
+    await reply
+      .code(wrongInput ? 400 : 500)
+      .send({ message, code: error instanceof PluginError ? error.code : undefined });
   });
-  app.setNotFoundHandler(async (request, reply) => reply.code(404).send({ message: `no such control route: ${request.method} ${request.url}` }));
+  app.setNotFoundHandler(async (request, reply) =>
+    reply.code(404).send({ message: `no such control route: ${request.method} ${request.url}` }),
+  );
   service.control(app);
   return app;
 }

@@ -1,0 +1,39 @@
+/** Which networks a new container is on: its network mode, and the endpoints of the request's NetworkingConfig. */
+import { badRequest } from '../api/api-error.ts';
+import type { Engine } from '../engine.ts';
+import { asObject } from './decode-config.ts';
+import type { EndpointConfig, EndpointRecord, HostConfig } from './record.ts';
+
+/** `default` is the default network; `container:NAME` is kept by id, so that a rename changes nothing. */
+export function resolveNetworkMode(engine: Engine, hostConfig: HostConfig): HostConfig {
+  const mode = hostConfig.NetworkMode;
+  if (mode === '' || mode === 'default') return { ...hostConfig, NetworkMode: 'bridge' };
+  if (!mode.startsWith('container:')) return hostConfig;
+  return { ...hostConfig, NetworkMode: `container:${engine.containers.get(mode.slice('container:'.length)).id}` };
+}
+
+/** By network name as the user said it. Throws 404 for a network that is not there. */
+export function endpointsOf(engine: Engine, mode: string, body: unknown): Record<string, EndpointRecord> {
+  if (mode.startsWith('container:')) return {};
+  const networking = asObject(asObject(body, 'body')['NetworkingConfig'] ?? {}, 'NetworkingConfig');
+  const configs = asObject(networking['EndpointsConfig'] ?? {}, 'EndpointsConfig');
+  const given = Object.entries(configs).map(
+    ([name, config]) => [name === 'default' ? 'bridge' : name, endpointConfig(name, config)] as const,
+  );
+  const named = given.some(([name]) => sameNetwork(engine, name, mode)) ? given : [[mode, {}] as const, ...given];
+  return Object.fromEntries(named.map(([name, config]) => [name, newEndpoint(engine, name, config)]));
+}
+
+export function newEndpoint(engine: Engine, name: string, config: EndpointConfig): EndpointRecord {
+  const network = engine.networks.get(name);
+  if (network.configOnly) throw badRequest(`network ${name} is a configuration-only network and cannot be used`);
+  return { networkId: network.id, networkName: network.name, config, endpointId: '', dnsNames: [] };
+}
+
+export function endpointConfig(name: string, value: unknown): EndpointConfig {
+  return asObject(value ?? {}, `EndpointsConfig.${name}`) as EndpointConfig;
+}
+
+function sameNetwork(engine: Engine, a: string, b: string): boolean {
+  return a === b || engine.networks.find(a)?.id === engine.networks.find(b)?.id;
+}

@@ -1,0 +1,54 @@
+/** The networks by id and name. */
+import type { Store, Table } from '../../plugins/store/store.ts';
+import { badRequest, notFound } from '../api/api-error.ts';
+import type { NetworkRecord } from './record.ts';
+
+export class NetworkRegistry {
+  readonly #table: Table<NetworkRecord>;
+  readonly #locks = new Map<string, Promise<unknown>>();
+
+  constructor(store: Store) {
+    this.#table = store.table<NetworkRecord>('network', { version: 1 });
+  }
+
+  list(): NetworkRecord[] {
+    return this.#table.entries().map(([, record]) => record);
+  }
+
+  /** By id, name, or unique id prefix; full matches first, as Docker looks. */
+  find(nameOrId: string): NetworkRecord | undefined {
+    const byId = this.#table.get(nameOrId);
+    if (byId !== undefined) return byId;
+    const named = this.list().find((network) => network.name === nameOrId);
+    if (named !== undefined || !/^[0-9a-f]+$/.test(nameOrId)) return named;
+    const matches = this.#table.entries(nameOrId);
+    if (matches.length > 1)
+      throw badRequest(`network ${nameOrId} is ambiguous (${matches.length} matches found on ID prefix)`);
+    return matches[0]?.[1];
+  }
+
+  get(nameOrId: string): NetworkRecord {
+    const network = this.find(nameOrId);
+    if (network === undefined) throw notFound(`network ${nameOrId} not found`);
+    return network;
+  }
+
+  put(record: NetworkRecord): void {
+    this.#table.put(record.id, record);
+  }
+
+  delete(id: string): void {
+    this.#table.delete(id);
+  }
+
+  /** Work on one name at a time: creating, removing. */
+  locked<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const result = (this.#locks.get(name) ?? Promise.resolve()).then(work, work);
+    const settled = result.catch(() => {});
+    this.#locks.set(name, settled);
+    void settled.then(() => {
+      if (this.#locks.get(name) === settled) this.#locks.delete(name);
+    });
+    return result;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Plugins by name: found when first asked for, activated once, then called on kept connections. One that hangs or dies costs
+ * only those who call it: nothing here is shared between names.
+ */
+import {
+  type DriverKind,
+  discoverPlugin,
+  type PluginAddress,
+  PluginClient,
+  type PluginDirectories,
+} from '../../plugins/sdk/index.ts';
+import { ApiError, notFound } from '../api/api-error.ts';
+
+interface ActivePlugin {
+  readonly client: PluginClient;
+  readonly kinds: readonly DriverKind[];
+}
+
+export class Plugins {
+  readonly #directories: PluginDirectories;
+  readonly #active = new Map<string, Promise<ActivePlugin>>();
+
+  constructor(directories: PluginDirectories) {
+    this.#directories = directories;
+  }
+
+  /**
+   * The client of an active plugin that implements `kind`. Throws what Docker says: a plugin that is not there is looked for
+   * during 15 s first, as every engine does.
+   */
+  async get(name: string, kind: DriverKind): Promise<PluginClient> {
+    const { client, kinds } = await this.#activate(name);
+    if (!kinds.includes(kind)) {
+      throw notFound(
+        `error looking up ${describe[kind]} plugin ${name}: plugin ${name} found, but does not implement the requested driver "${kind}"`,
+      );
+    }
+    return client;
+  }
+
+  /** Drops every connection. */
+  async close(): Promise<void> {
+    const plugins = await Promise.allSettled(this.#active.values());
+    for (const plugin of plugins) if (plugin.status === 'fulfilled') plugin.value.client.close();
+  }
+
+  #activate(name: string): Promise<ActivePlugin> {
+    const known = this.#active.get(name);
+    if (known !== undefined) return known;
+    const attempt = this.#find(name);
+    this.#active.set(name, attempt);
+    // A failure is not kept: the plugin may be there the next time.
+    attempt.catch(() => this.#active.delete(name));
+    return attempt;
+  }
+
+  async #find(name: string): Promise<ActivePlugin> {
+    let address: PluginAddress;
+    try {
+      address = await discoverPlugin(name, this.#directories);
+    } catch (error) {
+      throw new ApiError(404, `plugin "${name}" not found`, { cause: error });
+    }
+    const client = new PluginClient(address);
+    const kinds = await client.activate();
+    if (kinds.includes('network')) await client.network.getCapabilities();
+    if (kinds.includes('ipam')) await client.ipam.getCapabilities();
+    return { client, kinds };
+  }
+}
+
+const describe: Readonly<Record<DriverKind, string>> = {
+  network: 'network',
+  ipam: 'ipam',
+  volume: 'volume',
+  log: 'logging',
+};
