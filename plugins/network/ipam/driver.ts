@@ -155,8 +155,8 @@ export class CleatIpam implements IpamDriver {
 }
 
 function parseSpace(text: string): AddressSpace {
-  // An engine may leave it out; it is then one host's.
-  if (text === spaces.local || text === '') return spaces.local;
+  // Engines always name one of those that we told them; a body without it is no request of theirs.
+  if (text === spaces.local) return spaces.local;
   if (text === spaces.global) return spaces.global;
   throw new PluginError('IPAM_ADDRESS_SPACE', `cleat-ipam has no address space "${text}"`, {
     hint: `it has ${spaces.local} and ${spaces.global}; create the network again`,
