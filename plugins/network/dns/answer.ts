@@ -7,6 +7,7 @@
  *            CNAMEs   the addresses that rotate, doubled: each rotation is one copy from another offset
  */
 import type { Query } from './query.ts';
+import { type Outcome, outcomeIndex } from './stats.ts';
 import { flagAa, flagAd, flagQr, flagRa, flagTc, headerLength, rcodes } from './wire.ts';
 
 /** Where a rotation stands. It belongs to the RRset, not to the answer: answers are made anew when a record changes. */
@@ -38,6 +39,13 @@ export interface AnswerParts {
   readonly source: string;
 }
 
+function outcomeOf({ source, rcode, counts }: AnswerParts): Outcome {
+  if (rcode === rcodes.NXDOMAIN) return 'nxdomain';
+  if (rcode !== rcodes.NOERROR) return 'failed';
+  if (counts[0] === 0) return 'nodata';
+  return source === 'local' ? 'local' : 'cached';
+}
+
 /** OPT of ours: root, type 41, 1232 bytes, rcode and version 0, no flags, no options. */
 export const optLength = 11;
 const optRecord = Buffer.from([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
@@ -59,6 +67,9 @@ export class Answer {
   readonly #length: number;
   readonly #ttlOffsets: Uint16Array | undefined;
   #patchedAt: number;
+  /** For the counters. */
+  readonly outcome: number;
+  readonly outcomeName: Outcome;
   /** Set at each use; the cache gives used entries a second chance. */
   used = false;
 
@@ -69,6 +80,8 @@ export class Answer {
     this.expiresAt = parts.expiresAt ?? Number.POSITIVE_INFINITY;
     this.body = parts.body;
     this.counts = parts.counts;
+    this.outcomeName = outcomeOf(parts);
+    this.outcome = outcomeIndex[this.outcomeName];
     this.#flags2 = flagQr | (parts.authoritative ? flagAa : 0);
     this.#authenticData = parts.authenticData ?? false;
     this.#groupOffset = parts.group?.offset ?? 0;

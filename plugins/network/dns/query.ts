@@ -35,8 +35,8 @@ export class Query {
   questionEnd = headerLength;
   type = 0;
   class = 0;
-  /** Of lower-case name, type and DO bit. */
-  hash = 0;
+  /** Of lower-case name, type and DO bit; -1 where the question has none to be found by. */
+  hash = -1;
   hasEdns = false;
   ednsVersion = 0;
   dnssecOk = false;
@@ -48,6 +48,7 @@ export class Query {
   /** Looks at `length` bytes of `message` from `start`. */
   read(message: Uint8Array, start: number, length: number): Verdict {
     this.questionEnd = headerLength;
+    this.hash = -1;
     this.type = 0;
     this.class = 0;
     this.hasEdns = false;
@@ -97,12 +98,13 @@ export class Query {
     } else if (additional !== 0 || at !== end) {
       return 'odd';
     }
+    if (this.class !== classes.IN) return 'odd';
     hash = Math.imul(hash ^ (this.type & 0xff), fnvPrime);
     hash = Math.imul(hash ^ ((this.type >> 8) | (this.dnssecOk ? 0x100 : 0)), fnvPrime);
     // Avalanche, so that the low bits that a hash table uses depend on every byte.
     hash ^= hash >>> 15;
     this.hash = Math.imul(hash, 0x2c1b3c6d) & 0x3fffffff;
-    return this.class === classes.IN ? 'plain' : 'odd';
+    return 'plain';
   }
 
   /** RFC 6891 §6.1.2. `at` is where the additional record begins. */

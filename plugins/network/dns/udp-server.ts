@@ -1,0 +1,157 @@
+/**
+ * Queries over UDP on one socket: the hot path. A wake-up takes what has arrived in one system call, answers from the view's table
+ * without allocating, and sends in one system call; whatever is not ready there goes to the responder.
+ */
+import { DatagramArena, readSockaddr, sendDatagram, serveDatagrams } from '../../linux/datagram.ts';
+import { formatIp, ipFromBytes } from '../address/ip.ts';
+import type { EngineResolver } from './engine-resolver.ts';
+import { FairShare } from './fair-share.ts';
+import { readName } from './name.ts';
+import { Query } from './query.ts';
+import type { QueryLog } from './query-log.ts';
+import type { Asker, ClientBudget, Responder } from './responder.ts';
+import { outcomeIndex } from './stats.ts';
+import type { View } from './view.ts';
+import { rcodeName, typeName } from './wire.ts';
+
+/** Batches that one socket may take per wake-up before the others get their turn. */
+const batchesPerTurn = 8;
+/** A batch that was not even this full has emptied the socket: the next wake-up is cheaper than an empty look. */
+const nearlyEmpty = 4;
+/** Budgets of clients that have nothing under way are dropped when there are this many. */
+const maxBudgets = 4096;
+
+const arena = new DatagramArena(64, 1536);
+const query = new Query();
+
+export interface UdpServerParts {
+  /** Bound, non-blocking; closed by the server. */
+  readonly fd: number;
+  /** Who sees what: by the socket, and on a shared network by the sender's address there. */
+  readonly viewOf: (peerHash: number) => View;
+  readonly responder: Responder;
+  readonly log: QueryLog;
+  readonly now: () => number;
+  readonly engine?: EngineResolver;
+  /** Several clients share the socket, so none may take it all. */
+  readonly shared: boolean;
+}
+
+export class UdpServer {
+  readonly #parts: UdpServerParts;
+  readonly #watch: { close(): void };
+  readonly #budgets = new Map<number, ClientBudget>();
+  readonly #share: FairShare | undefined;
+  #open = true;
+
+  constructor(parts: UdpServerParts) {
+    this.#parts = parts;
+    this.#share = parts.shared ? new FairShare() : undefined;
+    this.#watch = serveDatagrams(parts.fd, () => this.#serve());
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#watch.close();
+  }
+
+  #serve(): void {
+    const { fd, viewOf, now, log } = this.#parts;
+    const seconds = now();
+    for (let turn = 0; turn < batchesPerTurn; turn++) {
+      const count = arena.receive(fd);
+      if (count === 0) return;
+      const startedAt = performance.now();
+      this.#share?.beginBatch(startedAt);
+      let ready = 0;
+      let view: View | undefined;
+      for (let slot = 0; slot < count; slot++) {
+        const start = slot * arena.slotSize;
+        const length = arena.lengthOf(slot);
+        const peer = arena.peerHash(slot);
+        view = viewOf(peer);
+        const verdict = query.read(arena.received, start, length);
+        if (verdict === 'ignored') continue;
+        if (this.#share?.admits(peer) === false) {
+          view.stats.count(query.type, outcomeIndex.limited);
+          continue;
+        }
+        const answer = verdict === 'plain' ? view.find(query, arena.received, start, seconds) : undefined;
+        if (answer === undefined) {
+          this.#slow(slot, start, length, view, peer);
+          continue;
+        }
+        const { type, udpLimit } = query;
+        const size = answer.write(query, arena.received, start, arena.replies, arena.replyOffset, udpLimit, seconds);
+        arena.reply(slot, size);
+        view.stats.count(type, answer.outcome);
+        ready++;
+        if (log.active) {
+          const { address } = readSockaddr(arena.copyPeer(slot));
+          log.write({
+            time: new Date().toISOString(),
+            network: view.label,
+            client: formatIp(ipFromBytes(address)),
+            transport: 'udp',
+            name: `${readName(arena.received.subarray(start, start + length), 12)?.name ?? ''}.`,
+            type: typeName(type),
+            rcode: rcodeName(answer.rcode),
+            outcome: answer.outcomeName,
+            source: answer.source,
+            answers: answer.counts[0],
+            ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
+          });
+        }
+      }
+      arena.flush(fd);
+      if (ready > 0 && view !== undefined) view.stats.took((performance.now() - startedAt) / 1000, ready);
+      if (count < nearlyEmpty) return;
+    }
+  }
+
+  #slow(slot: number, start: number, length: number, view: View, peer: number): void {
+    const { responder, engine } = this.#parts;
+    const message = Buffer.from(arena.received.subarray(start, start + length));
+    const sockaddr = arena.copyPeer(slot);
+    const { address, port } = readSockaddr(sockaddr);
+    const asker: Asker = {
+      view,
+      transport: 'udp',
+      client: this.#budget(peer),
+      address: formatIp(ipFromBytes(address)),
+      port,
+      ...(engine === undefined ? {} : { engine }),
+    };
+    const reply = responder.respond(message, asker);
+    if (reply === undefined) return;
+    if (reply instanceof Promise) {
+      reply.then(
+        (later) => {
+          if (later !== undefined && this.#open) sendDatagram(this.#parts.fd, later, sockaddr);
+        },
+        () => {
+          // The responder's own promises end in an answer; a rejection is a defect that the process-wide handler reports.
+        },
+      );
+      return;
+    }
+    if (reply.length > arena.slotSize) {
+      sendDatagram(this.#parts.fd, reply, sockaddr);
+      return;
+    }
+    reply.copy(arena.replies, arena.replyOffset);
+    arena.reply(slot, reply.length);
+  }
+
+  #budget(peer: number): ClientBudget {
+    let budget = this.#budgets.get(peer);
+    if (budget === undefined) {
+      if (this.#budgets.size >= maxBudgets) {
+        for (const [key, old] of this.#budgets) if (old.pending === 0) this.#budgets.delete(key);
+      }
+      budget = { pending: 0 };
+      this.#budgets.set(peer, budget);
+    }
+    return budget;
+  }
+}
