@@ -73,7 +73,10 @@ const settingFields: FieldTable<SettingFields> = {
   netnsFd: u32(IFLA_NET_NS_FD),
 };
 
-export interface NewLink<K extends LinkKind = LinkKind> extends LinkSettings {
+/** The kernel ignores an alias in the request that makes the link: set it by `changeLink`, in the same batch. */
+export type NewLinkSettings = Omit<LinkSettings, 'alias'>;
+
+export interface NewLink<K extends LinkKind = LinkKind> extends NewLinkSettings {
   readonly name: string;
   readonly kind: K;
   readonly options?: LinkKinds[K];
@@ -83,11 +86,14 @@ export interface NewLink<K extends LinkKind = LinkKind> extends LinkSettings {
   readonly index?: number;
 }
 
-export interface NewVeth extends LinkSettings {
+export interface NewVeth extends NewLinkSettings {
   readonly name: string;
   readonly index?: number;
-  /** The other end; with `netnsFd` it is born in that namespace. Its index can be chosen only together with ours. */
-  readonly peer: LinkSettings & { readonly name: string; readonly index?: number };
+  /**
+   * The other end; with `netnsFd` it is born in that namespace. Its index can be chosen only together with ours. It cannot be
+   * up from the start (the kernel would open it before it has a peer: ENOTCONN).
+   */
+  readonly peer: Omit<NewLinkSettings, 'up'> & { readonly name: string; readonly index?: number };
 }
 
 /** A link as the kernel shows it. */
