@@ -68,7 +68,7 @@ export class ContainerLog implements GrowingLog, LogSource {
 
   attach(session: unknown): void {
     this.#sessions.add(session);
-    this.delivery?.start();
+    this.delivery?.start(this);
   }
 
   detach(session: unknown): void {

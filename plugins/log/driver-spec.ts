@@ -8,7 +8,8 @@ import type { LogWriter } from './log-writer.ts';
 export interface LogPlace {
   /** The container's folder; it may not exist yet. */
   readonly folder: string;
-  onError(error: unknown, what: string): void;
+  readonly onError: (error: unknown, what: string) => void;
+  readonly onWarning: (fields: object, message: string) => void;
 }
 
 export interface OpenedLog {

@@ -2,7 +2,7 @@
  * JSON as Go's encoders write it, byte for byte, so that what leaves here equals what Docker's own drivers write. Two variants
  * are in use there: encoding/json (short forms for tab, newline, carriage return and, since Go 1.22, \b and \f) and the
  * hand-made one of json-file (short forms for newline and carriage return only). Both escape <, > and &, U+2028 and U+2029,
- * and put \ufffd in place of every byte that is no UTF-8.
+ * and put U+FFFD in place of every byte that is no UTF-8: escaped in json-file and up to Go 1.23 or so, as it is in later ones.
  */
 
 /** What a byte needs: 0 nothing, 1 an escape of one character, 2 \u00XX, 3 a look at the bytes that follow. */
@@ -19,16 +19,21 @@ const shortForms = new Uint8Array(128);
 for (const [code, letter] of ['\nn', '\rr', '\tt', '\bb', '\ff', '""', '\\\\'])
   shortForms[code!.charCodeAt(0)] = letter!.charCodeAt(0);
 
+export interface Escapes {
+  readonly classes: Uint8Array;
+  /** What stands for a byte that is no UTF-8. */
+  readonly replacement: Buffer;
+}
+
 /** Docker's json-file: moby daemon/logger/jsonfilelog/jsonlog/jsonlogbytes.go. */
-export const jsonFileEscapes = classTable('\n\r');
-/** encoding/json of Go 1.22 and later. */
-export const goEscapes = classTable('\n\r\t\b\f');
+export const jsonFileEscapes: Escapes = { classes: classTable('\n\r'), replacement: Buffer.from('\\ufffd', 'latin1') };
+/** encoding/json as engine 28.5 has it. */
+export const goEscapes: Escapes = { classes: classTable('\n\r\t\b\f'), replacement: Buffer.from('\ufffd') };
 
 /** An escaped string is at most this many times its source: \u00XX for one byte. */
 export const escapeGrowth = 6;
 
 const hex = Buffer.from('0123456789abcdef', 'latin1');
-const replacement = Buffer.from('\\ufffd', 'latin1');
 /** Shorter lines are copied byte by byte, in the loop that looks at each byte anyway. */
 const shortLine = 160;
 
@@ -39,7 +44,7 @@ export function writeEscaped(
   source: Buffer,
   start: number,
   end: number,
-  classes: Uint8Array,
+  { classes, replacement }: Escapes,
 ): number {
   let cursor = at;
   let index = start;
@@ -73,7 +78,7 @@ export function writeEscaped(
     } else {
       const length = utf8Length(source, index, end);
       if (length === 0) {
-        for (let piece = 0; piece < 6; piece++) out[cursor++] = replacement[piece]!;
+        for (let piece = 0; piece < replacement.length; piece++) out[cursor++] = replacement[piece]!;
         index++;
       } else if (length === 3 && byte === 0xe2 && source[index + 1] === 0x80 && (source[index + 2]! & 0xfe) === 0xa8) {
         cursor += out.write(source[index + 2] === 0xa8 ? '\\u2028' : '\\u2029', cursor, 'latin1');
@@ -125,9 +130,10 @@ export function goJsonString(text: string, escapeHtml = true): string {
   return `"${out.toString('utf8', 0, end)}"`;
 }
 
-const goEscapesPlain = Uint8Array.from(goEscapes, (kind, byte) =>
+const plainClasses = Uint8Array.from(goEscapes.classes, (kind, byte) =>
   '<>&'.includes(String.fromCharCode(byte)) ? 0 : kind,
 );
+const goEscapesPlain: Escapes = { ...goEscapes, classes: plainClasses };
 
 /** A map of strings as encoding/json writes it: keys sorted by their bytes. */
 export function goJsonMap(map: Readonly<Record<string, string>>, escapeHtml = true): string {

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { DaemonContext, Service } from '../sdk/daemon.ts';
 import { openStore } from '../store/store.ts';
 import type { DriverSpec } from './driver-spec.ts';
+import { gelfDriver } from './gelf/driver.ts';
 import { jsonFileDriver } from './json-file/driver.ts';
 import { LogSessions } from './sessions.ts';
+import { syslogDriver } from './syslog/driver.ts';
 
-const drivers: readonly DriverSpec[] = [jsonFileDriver];
+const drivers: readonly DriverSpec[] = [jsonFileDriver, syslogDriver, gelfDriver];
 const tidyMs = 30_000;
 
 export async function startLogService(context: DaemonContext): Promise<Service> {

@@ -134,6 +134,7 @@ export class LogSessions {
     return {
       folder: join(this.#options.folder, containerId),
       onError: (error, what) => this.#options.log.error({ err: error, container: containerId }, what),
+      onWarning: (fields, message) => this.#options.log.warn({ container: containerId, ...fields }, message),
     };
   }
 
@@ -237,7 +238,7 @@ export class LogSessions {
     if (log.idle) {
       log.close();
       this.#logs.delete(containerId);
-    } else log.delivery?.start();
+    } else log.delivery?.start(log);
   }
 
   #closedLog(spec: DriverSpec, info: LogInfo): LogSource {

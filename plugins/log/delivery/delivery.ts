@@ -1,5 +1,7 @@
 /** What a container's log knows of the sending of its lines; sender.ts does it. */
 
+import type { GrowingLog } from '../read-log.ts';
+
 export interface DeliveryStats {
   readonly destination: string;
   /** Lines and bytes of log text that a server has taken. */
@@ -16,8 +18,8 @@ export interface DeliveryStats {
 }
 
 export interface Delivery {
-  /** Harmless when it runs already. */
-  start(): void;
+  /** Harmless when it runs already. The log tells when no session writes to it any more. */
+  start(growing: GrowingLog): void;
   /** Something was written, or the last session ended. */
   notify(): void;
   /** Closes the connection; what is not sent stays on disk. */

@@ -127,6 +127,17 @@ export class ActiveFile {
     }
   }
 
+  /** Removes what is beyond the limit and may go now, and compresses what may be compressed now. */
+  trim(): void {
+    const { limits, mayRemove, mayCompress, onError } = this.#options;
+    this.#removeDown(limits.maxFiles, mayRemove);
+    if (!limits.compress) return;
+    for (const file of this.files.all) {
+      if (file !== this.files.newest && !file.compressed && (mayCompress?.(file) ?? true))
+        void compressLater(this.files, file, onError);
+    }
+  }
+
   close(): void {
     if (this.#fd === -1) return;
     closeSync(this.#fd);

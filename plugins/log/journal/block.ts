@@ -60,11 +60,13 @@ export class JournalScanner implements RecordScanner {
     this.frames.reset(buffer, start, start);
   }
 
+  /** Where the current block ends. */
+  get blockEnd(): number {
+    return this.#blockEnd;
+  }
+
   next(): boolean {
-    while (!this.frames.next()) {
-      this.position = this.#blockEnd;
-      if (!this.#nextBlock()) return false;
-    }
+    while (!this.frames.next()) if (!this.enterBlock()) return false;
     const { frame } = this.frames;
     this.recordStart = frame.frameStart;
     this.timeHigh = frame.timeHigh;
@@ -81,7 +83,9 @@ export class JournalScanner implements RecordScanner {
     batch.write(frame.source, frame.timeHigh, frame.timeLow, frame.buffer, frame.lineStart, frame.lineEnd, endsLine);
   }
 
-  #nextBlock(): boolean {
+  /** Goes to the next sound block, whose frames `frames` then has; `position` is its start. */
+  enterBlock(): boolean {
+    this.position = this.#blockEnd;
     while (this.position < this.#end) {
       const bytes = blockBytesAt(this.#buffer, this.position, this.#end);
       if (bytes > 0) {

@@ -74,6 +74,11 @@ export class JournalWriter implements LogWriter {
     return this.#lastFrame.equals(frame.buffer.subarray(frame.frameStart, frame.frameEnd));
   }
 
+  /** Files that have been sent may go or be compressed now. */
+  trim(): void {
+    this.active.trim();
+  }
+
   recordScanner(): JournalScanner {
     return new JournalScanner();
   }

@@ -1,0 +1,117 @@
+/** Options of every driver that sends, and the journal and sender that they describe. */
+import { join } from 'node:path';
+import { choice, custom, duration, flag, text } from '../../sdk/option-kinds.ts';
+import type { OptionValues } from '../../sdk/options.ts';
+import type { LogPlace, OpenedLog } from '../driver-spec.ts';
+import { engineOptions } from '../engine-options.ts';
+import { LogFiles } from '../files/log-files.ts';
+import { parseGoRegExp } from '../go-regexp.ts';
+import { JournalWriter } from '../journal/writer.ts';
+import { findDecimalSize, rotationLimits, rotationOptions } from '../rotation-options.ts';
+import type { AssembleOptions, MultilineRule } from './assemble.ts';
+import type { Connector } from './connection.ts';
+import type { MessageFormat } from './message.ts';
+import { Sender, type SpoolPolicy } from './sender.ts';
+
+const decimalSize = { expected: 'a size such as 500k, 10m or 1g (powers of 1000)', find: findDecimalSize };
+
+export const remoteOptions = {
+  ...engineOptions,
+  ...rotationOptions,
+  tag: text('tag', { empty: true }),
+  labels: text('labels', { empty: true }),
+  labelsRegex: text('labels-regex', { empty: true }),
+  env: text('env', { empty: true }),
+  envRegex: text('env-regex', { empty: true }),
+  spoolSize: custom('spool-size', decimalSize, { otherwise: 512_000_000 }),
+  drop: choice('drop', ['oldest', 'newest']),
+  partialMaxSize: custom('partial-max-size', decimalSize, { otherwise: 1_000_000 }),
+  partialTimeout: duration('partial-timeout', { min: 10, max: 600_000, otherwise: 1000 }),
+  multilineStart: text('multiline-start'),
+  multilineIndent: flag('multiline-indent', { otherwise: false }),
+  multilineTimeout: duration('multiline-timeout', { min: 10, max: 600_000, otherwise: 1000 }),
+  severityFromLine: flag('severity-from-line', { otherwise: false }),
+};
+
+export type RemoteValues = OptionValues<typeof remoteOptions>;
+
+/** A file holds at most this part of the spool, so that dropping the oldest file drops no more. */
+const filesInSpool = 4;
+const indent = /^[ \t]/;
+
+export function spoolPolicy(values: RemoteValues): SpoolPolicy {
+  return values.drop ?? (values.mode === 'blocking' ? 'block' : 'oldest');
+}
+
+function assembleOptions(values: RemoteValues, driver: string, most = Number.MAX_SAFE_INTEGER): AssembleOptions {
+  return {
+    maxBytes: Math.min(values.partialMaxSize, most),
+    partialTimeoutMs: values.partialTimeout,
+    multiline: multilineRule(values, driver),
+  };
+}
+
+function multilineRule(values: RemoteValues, driver: string): MultilineRule | undefined {
+  const { multilineStart, multilineIndent, multilineTimeout: timeoutMs } = values;
+  const start = multilineStart === undefined ? undefined : parseGoRegExp(multilineStart, 'multiline-start', driver);
+  if (start === undefined && !multilineIndent) return undefined;
+  return {
+    timeoutMs,
+    continues(line) {
+      const text = line.toString('utf8', 0, 4096);
+      if (multilineIndent && indent.test(text)) return true;
+      return start !== undefined && !start.test(text);
+    },
+  };
+}
+
+export function journalFiles(place: LogPlace): LogFiles {
+  return new LogFiles({ kind: 'sequence', path: join(place.folder, 'journal') });
+}
+
+export interface RemoteLog {
+  readonly driver: string;
+  readonly values: RemoteValues;
+  readonly connectors: readonly Connector[];
+  readonly format: MessageFormat;
+  readonly acknowledgeLagMs: number;
+  /** What the transport can carry; longer lines are sent in parts. */
+  readonly maxLineBytes?: number;
+}
+
+export function openRemoteLog(place: LogPlace, remote: RemoteLog): OpenedLog {
+  const { values, driver } = remote;
+  const given = rotationLimits(values, driver);
+  const maxSizeBytes = Math.min(given.maxSizeBytes, Math.ceil(values.spoolSize / filesInSpool));
+  const journal: JournalWriter = new JournalWriter({
+    files: journalFiles(place),
+    limits: { ...given, maxSizeBytes },
+    mayRemove: (file) => sender.isSent(file.sequence),
+    mayCompress: (file) => sender.isSent(file.sequence),
+    onError: (error) => place.onError(error, 'a sent file cannot be compressed'),
+  });
+  const sender = new Sender({
+    journal,
+    cursorPath: join(place.folder, 'cursor'),
+    connectors: remote.connectors,
+    format: remote.format,
+    assemble: assembleOptions(values, driver, remote.maxLineBytes),
+    acknowledgeLagMs: remote.acknowledgeLagMs,
+    spool: { maxBytes: values.spoolSize, policy: spoolPolicy(values) },
+    onWarning: place.onWarning,
+  });
+  return { writer: journal, delivery: sender };
+}
+
+export function remoteSettings(values: RemoteValues): Record<string, string> {
+  return {
+    'spool-size': String(values.spoolSize),
+    'when full': {
+      block: 'the container waits',
+      oldest: 'the oldest lines are dropped',
+      newest: 'new lines are dropped',
+    }[spoolPolicy(values)],
+    'partial-max-size': String(values.partialMaxSize),
+    'severity-from-line': String(values.severityFromLine),
+  };
+}

@@ -1,0 +1,339 @@
+/**
+ * Sends a journal to a server and goes on where it was: after a failure, after a restart, after the container is gone.
+ *
+ * ```
+ *  journal ──read──► assemble ──format──► batch ──send──► server
+ *     ▲                                                     │
+ *     └── confirmed position (cursor file) ◄── acknowledged ┘      everything behind it is sent again over a new connection
+ * ```
+ *
+ * It never makes anybody wait: the container's lines are on disk before this side hears of them.
+ */
+
+import { dropText } from '../drops.ts';
+import type { JournalWriter } from '../journal/writer.ts';
+import { highHalf, lowHalf, toMillis } from '../nano-time.ts';
+import type { GrowingLog } from '../read-log.ts';
+import { Acknowledgements } from './acknowledge.ts';
+import { type AssembleOptions, Assembler } from './assemble.ts';
+import type { Connection, Connector } from './connection.ts';
+import { CursorFile, comparePositions, type Position } from './cursor.ts';
+import type { Delivery, DeliveryStats } from './delivery.ts';
+import { type Message, type MessageFormat, WireBatch } from './message.ts';
+import { Spool } from './spool.ts';
+
+export type SpoolPolicy = 'block' | 'oldest' | 'newest';
+
+export interface SenderOptions {
+  readonly journal: JournalWriter;
+  readonly cursorPath: string;
+  /** In the order of preference; the next one is tried when one fails. */
+  readonly connectors: readonly Connector[];
+  readonly format: MessageFormat;
+  readonly assemble: AssembleOptions;
+  /** How long acknowledged bytes must have stood; see acknowledge.ts. */
+  readonly acknowledgeLagMs: number;
+  readonly spool: { readonly maxBytes: number; readonly policy: SpoolPolicy };
+  readonly onWarning: (fields: object, message: string) => void;
+}
+
+const batchBytes = 64 * 1024;
+const connectMs = 5000;
+/** A server that has taken nothing for so long, although it should, is given up. */
+const stallMs = 10_000;
+const checkMs = 200;
+const firstBackoffMs = 100;
+const longestBackoffMs = 30_000;
+const cursorWriteMs = 1000;
+
+export class Sender implements Delivery {
+  readonly #options: SenderOptions;
+  readonly #spool: Spool;
+  readonly #cursor: CursorFile;
+  readonly #assembler: Assembler;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #batch = new WireBatch(batchBytes);
+  #growing: GrowingLog | undefined;
+  #stopping: AbortController | undefined;
+  #wake: (() => void) | undefined;
+  #woken = false;
+  #read: Position;
+  #confirmed: Position;
+  #cursorWrittenAt = 0;
+  /** Lines lost at the read position that the server is to be told of. */
+  #toTell = { lines: 0, bytes: 0 };
+  /** Told, and not confirmed yet. */
+  #told = { lines: 0, bytes: 0 };
+  #server = 0;
+  #connection: Connection | undefined;
+  #stats = { sentLines: 0, sentBytes: 0, reconnects: 0, droppedLines: 0 };
+  #lastError: string | undefined;
+  #lastSentMs = 0;
+  #failures = 0;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#spool = new Spool(options.journal);
+    this.#cursor = new CursorFile(options.cursorPath);
+    this.#assembler = new Assembler(options.assemble, (message) => this.#add(message));
+    this.#acknowledgements = new Acknowledgements(options.acknowledgeLagMs);
+    const state = this.#cursor.read();
+    this.#confirmed = this.#read = this.#sane(state ?? this.#spool.start);
+    this.#toTell = { lines: state?.droppedLines ?? 0, bytes: state?.droppedBytes ?? 0 };
+  }
+
+  start(growing: GrowingLog): void {
+    this.#growing = growing;
+    if (this.#stopping !== undefined) return;
+    this.#stopping = new AbortController();
+    void this.#run(this.#stopping.signal);
+  }
+
+  notify(): void {
+    this.#bound();
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  stop(): void {
+    this.#stopping?.abort();
+    this.#stopping = undefined;
+    this.#wake?.();
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#spool.close();
+    this.#writeCursor(true);
+  }
+
+  get caughtUp(): boolean {
+    return this.#spool.bytesAfter(this.#confirmed) === 0 && this.#toTell.lines === 0 && !this.#assembler.pending;
+  }
+
+  get accepts(): boolean {
+    return this.#options.spool.policy !== 'block' || !this.#full;
+  }
+
+  get refusesNew(): boolean {
+    return this.#options.spool.policy === 'newest' && this.#full;
+  }
+
+  /** Journal files whose lines a server has. */
+  isSent(sequence: number): boolean {
+    return sequence < this.#confirmed.sequence;
+  }
+
+  stats(): DeliveryStats {
+    const spooledBytes = this.#spool.bytesAfter(this.#confirmed);
+    return {
+      destination: this.#options.connectors.map(({ server }) => server).join(','),
+      ...this.#stats,
+      spooledBytes,
+      lagMs: spooledBytes === 0 || this.#lastSentMs === 0 ? 0 : Math.max(0, Date.now() - this.#lastSentMs),
+      connected: this.#connection !== undefined,
+      lastError: this.#lastError,
+    };
+  }
+
+  get #full(): boolean {
+    return this.#spool.bytesAfter(this.#confirmed) >= this.#options.spool.maxBytes;
+  }
+
+  /** A cursor of another life: beyond what there is, or in what retention removed. */
+  #sane(position: Position): Position {
+    const { files } = this.#options.journal;
+    const [oldest] = files.all;
+    if (oldest === undefined)
+      return position.sequence > 1 ? { sequence: position.sequence, offset: 0 } : this.#spool.start;
+    if (position.sequence < oldest.sequence) return this.#spool.start;
+    const newest = files.newest?.sequence ?? 0;
+    return position.sequence > newest + 1
+      ? this.#spool.start
+      : { sequence: position.sequence, offset: position.offset };
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#waitForWork(signal))) continue;
+        await this.#serve(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#failed(error, signal);
+      }
+    }
+  }
+
+  /** Connects lazily: only when there is something to send. */
+  async #waitForWork(signal: AbortSignal): Promise<boolean> {
+    if (this.#spool.bytesAfter(this.#read) > 0 || this.#toTell.lines > 0) return true;
+    await this.#sleep(undefined, signal);
+    return false;
+  }
+
+  async #serve(signal: AbortSignal): Promise<void> {
+    const connector = this.#options.connectors[this.#server % this.#options.connectors.length];
+    if (connector === undefined) return;
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
+    const connection = await connector.connect(deadline);
+    this.#connection = connection;
+    this.#acknowledgements.reset();
+    const pumping = this.#pump(connection, signal);
+    try {
+      await Promise.race([pumping, connection.failed]);
+    } finally {
+      this.#connection = undefined;
+      connection.close();
+      this.#wake?.();
+      // Two pumps never share the batch.
+      await pumping.catch(() => {});
+    }
+  }
+
+  async #pump(connection: Connection, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && this.#connection === connection) {
+      const before = this.#read;
+      this.#fill();
+      let moved = this.#read !== before || this.#batch.length > 0;
+      if (!moved && this.#assembler.pending) {
+        this.#assembler.flush(this.#growing?.ended ?? true);
+        moved = this.#batch.length > 0;
+      }
+      if (moved) await this.#send(connection);
+      this.#confirm(connection);
+      if (moved) continue;
+      const waits = this.#acknowledgements.pending || this.#assembler.pending;
+      await this.#sleep(waits ? checkMs : undefined, signal);
+    }
+  }
+
+  #fill(): void {
+    this.#batch.clear();
+    if (this.#toTell.lines > 0) this.#add(this.#dropNotice());
+    this.#told = { lines: this.#told.lines + this.#toTell.lines, bytes: this.#told.bytes + this.#toTell.bytes };
+    this.#toTell = { lines: 0, bytes: 0 };
+    this.#read = this.#spool.read(
+      this.#read,
+      (frame, origin) => this.#assembler.add(frame, origin),
+      () => this.#batch.length < batchBytes,
+    );
+  }
+
+  async #send(connection: Connection): Promise<void> {
+    const { length, ends, messages, lineBytes } = this.#batch;
+    const sending = length === 0 ? Promise.resolve() : connection.send(this.#batch.buffer, length, ends);
+    let taken = false;
+    const done = sending.then(() => {
+      taken = true;
+    });
+    while (!taken) {
+      let timer: NodeJS.Timeout | undefined;
+      const tick = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, checkMs);
+      });
+      await Promise.race([done, tick]);
+      clearTimeout(timer);
+      if (!taken) this.#confirm(connection);
+    }
+    this.#stats.sentLines += messages;
+    this.#stats.sentBytes += lineBytes;
+    this.#acknowledgements.sent(length, this.#assembler.oldest ?? this.#read);
+    this.#batch.clear();
+  }
+
+  #confirm(connection: Connection): void {
+    const confirmed = this.#acknowledgements.confirm(connection);
+    if (confirmed !== undefined) this.#advance(confirmed);
+    if (this.#acknowledgements.stalledMs > stallMs) {
+      throw new Error(`${connection.peer} has taken nothing for ${stallMs / 1000} s`);
+    }
+  }
+
+  #advance(position: Position): void {
+    if (comparePositions(position, this.#confirmed) <= 0) return;
+    const newFile = position.sequence !== this.#confirmed.sequence;
+    this.#confirmed = position;
+    this.#told = { lines: 0, bytes: 0 };
+    this.#failures = 0;
+    this.#lastError = undefined;
+    this.#writeCursor(false);
+    if (newFile) this.#options.journal.trim();
+  }
+
+  async #failed(error: unknown, signal: AbortSignal): Promise<void> {
+    const text = error instanceof Error ? error.message : String(error);
+    const server = this.#options.connectors[this.#server % this.#options.connectors.length]?.server;
+    if (text !== this.#lastError) this.#options.onWarning({ server, error: text }, 'log server failed');
+    this.#lastError = text;
+    this.#stats.reconnects++;
+    this.#toTell = { lines: this.#toTell.lines + this.#told.lines, bytes: this.#toTell.bytes + this.#told.bytes };
+    this.#told = { lines: 0, bytes: 0 };
+    this.#read = this.#confirmed;
+    this.#assembler.clear();
+    this.#batch.clear();
+    this.#server = (this.#server + 1) % this.#options.connectors.length;
+    // The other servers are tried at once; then there is a pause that doubles, with jitter, so that not all come back together.
+    const round = Math.floor(this.#failures / this.#options.connectors.length);
+    this.#failures++;
+    if (this.#failures % this.#options.connectors.length !== 0) return;
+    const backoff = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(round, 20)) * (0.5 + Math.random());
+    const until = performance.now() + backoff;
+    while (!signal.aborted && performance.now() < until) await this.#sleep(until - performance.now(), signal);
+  }
+
+  #add(message: Message): void {
+    const { length } = this.#batch;
+    this.#options.format.add(message, this.#batch);
+    if (this.#batch.length === length) return;
+    this.#batch.messages++;
+    this.#batch.lineBytes += message.line.length;
+    this.#lastSentMs = toMillis(message.timeHigh, message.timeLow);
+  }
+
+  #dropNotice(): Message {
+    const { lines, bytes } = this.#toTell;
+    const now = BigInt(Date.now()) * 1_000_000n;
+    const line = Buffer.from(dropText(lines, bytes, 'the spool was full'));
+    return { stderr: true, timeHigh: highHalf(now), timeLow: lowHalf(now), line, part: undefined };
+  }
+
+  /** drop=oldest: gives up whole files from the front until the spool is within its bound. */
+  #bound(): void {
+    if (this.#options.spool.policy !== 'oldest') return;
+    while (this.#full) {
+      const { lost, position } = this.#spool.dropOldest(this.#confirmed);
+      if (comparePositions(position, this.#confirmed) <= 0) return;
+      this.#confirmed = position;
+      if (comparePositions(position, this.#read) > 0) this.#read = position;
+      this.#toTell = { lines: this.#toTell.lines + lost.lines, bytes: this.#toTell.bytes + lost.bytes };
+      this.#stats.droppedLines += lost.lines;
+      this.#writeCursor(true);
+    }
+  }
+
+  #writeCursor(now: boolean): void {
+    const time = performance.now();
+    if (!now && time - this.#cursorWrittenAt < cursorWriteMs) return;
+    this.#cursorWrittenAt = time;
+    this.#cursor.write({
+      ...this.#confirmed,
+      droppedLines: this.#toTell.lines + this.#told.lines,
+      droppedBytes: this.#toTell.bytes + this.#told.bytes,
+    });
+  }
+
+  /** Until notified, aborted, or the time is over. */
+  async #sleep(ms: number | undefined, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    if (this.#woken) {
+      this.#woken = false;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
+    this.#woken = false;
+  }
+}
