@@ -27,14 +27,14 @@ async function readAddresses(networkd: Daemon, pool: string, kind: string): Prom
 async function onEngine(
   version: EngineVersion,
   run: (engine: Engine, networkd: Daemon) => Promise<void>,
+  config: Readonly<Record<string, unknown>> = { ipam: { 'default-address-pools': [defaultPool], grace: '1s' } },
+  liveRestore = false,
 ): Promise<void> {
   const host = await createHost({ name: `ipam${version.replace('.', '')}` });
   let networkd: Daemon | undefined;
   try {
-    networkd = await startDaemon('networkd', host, {
-      config: { ipam: { 'default-address-pools': [defaultPool], grace: '1s' } },
-    });
-    await run(await startEngine({ version, host }), networkd);
+    networkd = await startDaemon('networkd', host, { config });
+    await run(await startEngine({ version, host, liveRestore }), networkd);
   } catch (error) {
     console.log(networkd?.log().split('\n').slice(-30).join('\n'));
     throw error;
@@ -187,18 +187,79 @@ async function leaks(engine: Engine, networkd: Daemon): Promise<void> {
   assert.equal((await readStatus(networkd)).pools, []);
 }
 
+/** An engine that repeats at its start what it has stored gets the same, and running containers keep what they have. */
+async function replay(engine: Engine, networkd: Daemon): Promise<void> {
+  await create(
+    engine,
+    'again',
+    '--ip-range',
+    '10.213.0.64/26',
+    '--subnet',
+    '10.213.0.0/24',
+    '--aux-address',
+    'x=10.213.0.70',
+  );
+  await runContainer(engine, 'again', 'r1');
+  const address = await addressOf(engine, 'r1');
+  const before = (await readStatus(networkd)).addresses.map((each) => each.address);
+  await engine.kill();
+  await engine.start();
+  assert.is(networkd.log().split('"IpamDriver.RequestPool"').length - 1, 2, 'the engine asked again');
+  assert.equal(
+    (await readStatus(networkd)).addresses.map((each) => each.address),
+    before,
+  );
+  assert.is(await addressOf(engine, 'r1'), address);
+  await runContainer(engine, 'again', 'r2');
+  assert.is.not(await addressOf(engine, 'r2'), address);
+  await engine.docker('exec', 'r2', 'ping', '-c', '1', address);
+  await engine.docker('rm', '-f', 'r1', 'r2');
+  await engine.docker('network', 'rm', 'again');
+  assert.equal((await readStatus(networkd)).pools, []);
+}
+
+/** With cleat's own network driver, which reports its endpoints too; over kills of both sides. */
+async function ownDriver(engine: Engine, networkd: Daemon): Promise<void> {
+  await engine.docker('network', 'create', '-d', 'cleat-bridge', '--ipam-driver', 'cleat-ipam', 'own');
+  await runContainer(engine, 'own', 'w1', '--restart', 'always');
+  const { pool } = await eventually('both sources know the network', async () => {
+    const entry = (await readStatus(networkd)).pools.find(({ network }) => network === 'own');
+    return entry !== undefined && (await readAddresses(networkd, entry.pool, 'endpoint'))[0]?.owner === 'w1' && entry;
+  });
+  await networkd.kill();
+  await networkd.start();
+  assert.is((await readAddresses(networkd, pool, 'endpoint'))[0]?.address, await addressOf(engine, 'w1'));
+  await engine.kill();
+  await engine.start();
+  await eventually('the container is up again', async () => (await addressOf(engine, 'w1')) !== '');
+  await runContainer(engine, 'own', 'w2');
+  const [one, two] = [await addressOf(engine, 'w1'), await addressOf(engine, 'w2')];
+  assert.is.not(one, two);
+  await engine.docker('exec', 'w2', 'ping', '-c', '1', one);
+  const held = (await readAddresses(networkd, pool, 'endpoint')).map(({ address }) => address);
+  assert.equal(held.sort(), [one, two].sort(), 'the engine released what it had before it was killed');
+  await engine.docker('rm', '-f', 'w1', 'w2');
+  await engine.docker('network', 'rm', 'own');
+  assert.equal((await readStatus(networkd)).pools, []);
+}
+
 for (const version of engineVersions) {
   const reason = missing('root', 'bridge', `engine-${version}`);
   if (reason !== undefined) {
     console.log(`# skip: ${reason}`);
     continue;
   }
-  test(`engine ${version}: pools, options, leaks`, async () => {
+  test(`engine ${version}: pools, options, leaks, our own driver`, async () => {
     await onEngine(version, async (engine, networkd) => {
       await pools(engine, networkd);
       await options(engine, networkd);
       await leaks(engine, networkd);
+      await ownDriver(engine, networkd);
     });
+  });
+  test(`engine ${version}: replay with live restore`, async () => {
+    const config = { ipam: { 'default-address-pools': [defaultPool], 'request-replay': true } };
+    await onEngine(version, replay, config, true);
   });
 }
 
