@@ -48,7 +48,7 @@ export async function joinNetwork(
   const ids = { networkId: network.id, endpointId };
   const undo: (() => Promise<unknown>)[] = [];
   try {
-    const addresses = await requestAddresses(engine, network, config, undo);
+    const addresses = await requestAddresses(engine, network, config, names, undo);
     const given: EndpointInterface = {
       ...(addresses.v4 ? { address: addresses.v4.address } : {}),
       ...(addresses.v6 ? { addressIPv6: addresses.v6.address } : {}),
@@ -146,6 +146,7 @@ async function requestAddresses(
   engine: Engine,
   network: NetworkRecord,
   config: EndpointConfig,
+  { containerName }: EndpointNames,
   undo: (() => Promise<unknown>)[],
 ) {
   const { ipam } = await engine.plugins.get(network.ipamDriver, 'ipam');
@@ -158,7 +159,8 @@ async function requestAddresses(
         ...(wanted ? { address: wanted } : {}),
         isGateway: false,
         serial: false,
-        options: {},
+        // As engines of 29 and later do: a container that comes back can get its old address.
+        options: { 'com.docker.network.endpoint.name': containerName },
       }),
     );
     undo.push(() => ipam.releaseAddress({ poolId: held.poolId, address: bareIp(held.address) }));
