@@ -5,7 +5,11 @@ import { integer, listenPlugin, type NetworkDriver, parseOptions } from 'cleat/s
 
 const [pluginDir = '/run/docker/plugins'] = process.argv.slice(2);
 const schema = { mtu: integer(['com.docker.network.driver.mtu', 'mtu'], { min: 1280, max: 65535, otherwise: 1500 }) };
-const ip = async (...args: string[]) => (await promisify(execFile)('ip', args)).stdout;
+const run = promisify(execFile);
+const ip = async (...args: string[]) => (await run('ip', args)).stdout;
+// The engine's firewall drops what it does not know, also inside a bridge. No such chain: no such firewall.
+const rule = (action: '-I' | '-D', link: string) =>
+  run('iptables', ['-w', action, 'DOCKER-USER', '-i', link, '-o', link, '-j', 'ACCEPT']).catch(() => undefined);
 const exists = async (link: string) =>
   ip('link', 'show', link).then(
     () => true,
@@ -25,12 +29,19 @@ const network: NetworkDriver = {
     if (!(await exists(bridge))) await ip('link', 'add', bridge, 'mtu', String(mtu), 'type', 'bridge');
     for (const { gateway } of [...ipv4, ...ipv6]) if (gateway) await ip('address', 'replace', gateway, 'dev', bridge);
     await ip('link', 'set', bridge, 'up');
+    await rule('-D', bridge); // Made twice is made once.
+    await rule('-I', bridge);
   },
-  deleteNetwork: ({ networkId }) => remove(bridgeOf(networkId)),
+  async deleteNetwork({ networkId }) {
+    await rule('-D', bridgeOf(networkId));
+    await remove(bridgeOf(networkId));
+  },
   async createEndpoint({ networkId, endpointId }) {
     const [host, container] = [hostEnd(endpointId), containerEnd(endpointId)];
-    if (!(await exists(bridgeOf(networkId)))) throw new Error(`the network ${networkId} does not exist`);
-    if (!(await exists(host))) await ip('link', 'add', host, 'type', 'veth', 'peer', 'name', container);
+    const [bridge] = JSON.parse(await ip('-json', 'link', 'show', bridgeOf(networkId)));
+    if (!(await exists(host))) {
+      await ip('link', 'add', host, 'mtu', bridge.mtu, 'type', 'veth', 'peer', 'name', container, 'mtu', bridge.mtu);
+    }
     await ip('link', 'set', host, 'master', bridgeOf(networkId), 'up');
     return {}; // The engine refuses what it had set itself; the container keeps the MAC of its link.
   },
