@@ -41,6 +41,7 @@ export const libc = {
   // descriptors
   open: bind<[path: string, flags: number, mode: number]>('int open(str, int, uint)'),
   close: bind<[fd: number]>('int close(int)'),
+  memfd_create: bind<[name: string, flags: number]>('int memfd_create(str, uint)'),
   dup: bind<[fd: number]>('int dup(int)'),
   fcntl: bind<[fd: number, command: number, argument: number]>('int fcntl(int, int, long)'),
   ioctl: bind<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void *)'),
@@ -133,6 +134,7 @@ export const O_RDWR = 2;
 export const O_CREAT = 0o100;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
+export const MFD_CLOEXEC = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_SETPIPE_SZ = 1031;

@@ -85,7 +85,7 @@ test('runs a text as one transaction, and lists it as JSON and text', async ({ n
     nft.listText('list table inet cleat'),
     (await runCommand('nft', ['list', 'table', 'inet', 'cleat'], { timeoutMs: 5000, netns })).stdout,
   );
-  const failed = errorOf(() => nft.run('add chain inet cleat good\nadd rule inet cleat missing accept'));
+  const failed = errorOf(() => nft.run('add chain inet cleat good\nadd rule inet cleat nothere accept'));
   assert.is(failed.code, 'ENOENT');
   assert.not((await shown(netns, 'list', 'table', 'inet', 'cleat')).includes('good'));
   nft.run('delete table inet cleat');
@@ -99,7 +99,7 @@ test('errors say where in the text', ({ nft }) => {
     [error.line, error.firstColumn, error.lastColumn, error.text],
     [2, 21, 27, 'add rule inet cleat nothere accept'],
   );
-  assert.match(error.message, /^nft:2:21-27: No such file or directory.*: add rule inet cleat nothere accept$/);
+  assert.match(error.message, /^nft:2:21-27: .*No such file or directory.*: add rule inet cleat nothere accept$/);
   const syntax = errorOf(() => nft.run('add rule inet cleat dstnat accept accept accept ,'));
   assert.is(syntax.code, 'EINVAL');
   assert.is(errorOf(() => nft.run('create table inet cleat')).code, 'EEXIST');

@@ -2,9 +2,10 @@
  * nftables in this process, by libnftables.so.1: the language of nft(8) in, its JSON out, one transaction for each run. An
  * element of a map costs 0.1 ms at any size; `elements.ts` is ten times quicker where only elements change.
  */
-import { existsSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import koffi from 'koffi';
 import { inNetns, type Netns, ownNetns } from '../netns.ts';
+import { check, closeFd, libc, MFD_CLOEXEC } from '../syscall.ts';
 import { NftError } from './error.ts';
 
 const soname = 'libnftables.so.1';
@@ -25,6 +26,7 @@ interface Library {
   output(context: Context): string;
   error(context: Context): string;
   run(context: Context, text: string): number;
+  runFile(context: Context, path: string): number;
   setOutputFlags(context: Context, flags: number): void;
   setDryRun(context: Context, on: boolean): void;
 }
@@ -42,6 +44,7 @@ function library(): Library {
     output: nft.func('const char *nft_ctx_get_output_buffer(void *)'),
     error: nft.func('const char *nft_ctx_get_error_buffer(void *)'),
     run: nft.func('int nft_run_cmd_from_buffer(void *, str)'),
+    runFile: nft.func('int nft_run_cmd_from_filename(void *, str)'),
     setOutputFlags: nft.func('void nft_ctx_output_set_flags(void *, uint)'),
     setDryRun: nft.func('void nft_ctx_set_dry_run(void *, bool)'),
   };
@@ -136,20 +139,22 @@ export class Nftables {
     const nft = library();
     nft.setOutputFlags(this.#context, flags);
     // … and another one for the names of links, at the time it meets one.
-    const result = inNetns(this.#netns, () => nft.run(this.#context, commands));
+    const result = inNetns(this.#netns, () => runText(nft, this.#context, commands));
     const output = nft.output(this.#context);
     const words = nft.error(this.#context);
-    if (result !== 0) throw new NftError(commands, words);
+    if (result !== 0) throw new NftError(words);
     return output;
   }
 }
 
-/** Where the library is looked for is the dynamic linker's business; this is what `cleat doctor` can say about it. */
-export function nftablesLibraryMissing(): boolean {
+/** Of several lines in a buffer the library names the first, whichever is wrong; in a file it counts. So they become a file in memory. */
+function runText(nft: Library, context: Context, commands: string): number {
+  if (!commands.trimEnd().includes('\n')) return nft.run(context, commands);
+  const fd = check(libc.memfd_create('nft', MFD_CLOEXEC), 'memfd_create');
   try {
-    library();
-    return false;
-  } catch {
-    return !existsSync(`/usr/lib/${soname}`);
+    writeFileSync(fd, commands.endsWith('\n') ? commands : `${commands}\n`);
+    return nft.runFile(context, `/proc/self/fd/${fd}`);
+  } finally {
+    closeFd(fd);
   }
 }

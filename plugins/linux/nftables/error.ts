@@ -25,21 +25,21 @@ export class NftError extends Error {
   /** Everything that the library printed. */
   readonly output: string;
 
-  constructor(commands: string, output: string) {
-    // `file:3:5-18: Error: words` for files and `Error: words` for buffers; then the line, then marks under the place.
-    const [, words = '', text = '', indent = '', marks = ''] =
-      /^.*?Error: (.*)(?:\n(.*)\n([ \t]*)(\^+))?/m.exec(output) ?? [];
-    const line = text === '' ? 0 : commands.split('\n').findIndex((given) => given.startsWith(text)) + 1;
-    const place = text === '' ? '' : `:${line}:${indent.length + 1}-${indent.length + marks.length}`;
-    super(`nft${place}: ${words || output.trim() || 'failed without a word'}${text && `: ${text.trim()}`}`);
+  constructor(output: string) {
+    // `file:3:5-18: Error: words` for a file and `Error: words` for a single line; then that line, then marks under the place.
+    const pattern = /^(?:.*?:(\d+):\d+-\d+: )?Error: (.*)(?:\n(.*)\n([ \t]*)(\^+))?/m;
+    const [, line = '1', words = '', shown = '', indent = '', marks = ''] = pattern.exec(output) ?? [];
+    const text = shown.trim();
+    const place = text && `:${line}:${indent.length + 1}-${indent.length + marks.length}`;
+    super(`nft${place}: ${words || output.trim() || 'failed without a word'}${text && `: ${text}`}`);
     // `Could not process rule: File exists`, `No such file or directory; did you mean …`
     const reason = words.slice(words.lastIndexOf(': ') + 1).split(';')[0] ?? '';
     this.errno = errnoOf(reason.trim()) ?? 22;
     this.code = errnoName(this.errno);
-    this.line = line;
+    this.line = text === '' ? 0 : Number(line);
     this.firstColumn = text === '' ? 0 : indent.length + 1;
     this.lastColumn = indent.length + marks.length;
-    this.text = text.trim();
+    this.text = text;
     this.output = output;
   }
 }
