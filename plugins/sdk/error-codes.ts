@@ -82,6 +82,10 @@ export const errorCodes = {
     cause: 'another network of ours uses the bridge',
     cure: 'choose another com.docker.network.bridge.name',
   },
+  NET_ENDPOINT_EXISTS: {
+    cause: 'the engine creates an endpoint that exists already, with another address',
+    cure: 'start the container again: it then gets a new endpoint',
+  },
   NET_ENDPOINT_UNKNOWN: {
     cause: 'the engine names an endpoint that the driver has no record of, or gave up because it was never joined',
     cure: 'start the container again: it then gets a new endpoint',
@@ -190,9 +194,17 @@ export const errorCodes = {
   },
 
   // DNS_: names and the server that answers them
+  DNS_CONFIG: {
+    cause: 'the part "dns" of the configuration file has a wrong value',
+    cure: 'correct what the message names',
+  },
   DNS_NAME_INVALID: {
     cause: 'an alias, a domain or a record has a name that is no domain name',
     cure: 'use labels of 1 to 63 bytes with dots between them, 255 bytes in all',
+  },
+  DNS_NETWORK_NOT_FOUND: {
+    cause: 'no network of ours has this name or id',
+    cure: 'use one of those that the message lists',
   },
   DNS_RECORD_INVALID: {
     cause: 'a cleat.dns.record option holds something that is no record',

@@ -62,6 +62,8 @@ export class BridgeDriver implements NetworkDriver {
   readonly capabilities = { scope: 'local', connectivityScope: 'local', gwAllocChecker: true } as const;
   readonly records: BridgeRecords;
   readonly parts: BridgeParts;
+  /** Networks that the engine may not know: the daemon ended before it can have answered. See NetworkRecord.confirmed. */
+  readonly suspects = new Set<string>();
   /** What follows from each network's record. */
   readonly #plans = new Map<string, BridgePlan>();
 
@@ -113,6 +115,7 @@ export class BridgeDriver implements NetworkDriver {
       this.records.networks.delete(networkId);
     });
     this.#plans.delete(networkId);
+    this.suspects.delete(networkId);
     this.parts.registry.removeNetwork(networkId);
     this.parts.firewall.removeNetwork(networkKey(networkId));
     const links = stale.map(({ endpointId }) => hostEndName(endpointId));
@@ -133,10 +136,18 @@ export class BridgeDriver implements NetworkDriver {
       });
     }
     const macAddress = givenMac ?? macFromAddress(bareAddress(first));
+    const known = this.records.endpoints.get(request.endpointId);
+    if (known && (known.address !== address || known.addressIPv6 !== addressIPv6)) {
+      throw new PluginError(
+        'NET_ENDPOINT_EXISTS',
+        `endpoint ${request.endpointId.slice(0, 12)} exists with another address`,
+      );
+    }
     const foreign = network.madeByUs ? undefined : findForeignBridge(socket, plan);
     const isolated = !plan.options.interContainer;
     const mtu = networkMtu(socket, plan, foreign);
     createEndpointVeth(socket, { endpointId: request.endpointId, bridge: plan.bridge, mtu, macAddress, isolated });
+    if (known) return givenMac === undefined ? { macAddress } : {};
     const record: EndpointRecord = {
       networkId: request.networkId,
       endpointId: request.endpointId,
@@ -152,6 +163,7 @@ export class BridgeDriver implements NetworkDriver {
         this.records.endpoints.put(record.endpointId, record);
         if (!network.confirmed) this.records.networks.put(network.networkId, { ...network, confirmed: true });
       });
+      this.suspects.delete(network.networkId);
     } catch (error) {
       await this.parts.remover.remove(hostEndName(request.endpointId));
       throw error;
@@ -293,13 +305,10 @@ export class BridgeDriver implements NetworkDriver {
     for (;;) {
       const clash = findClash({ networkId, bridge, pools }, this.known());
       if (!clash) break;
-      const other = this.network(clash.network.networkId);
-      if (other.confirmed || this.endpointsOf(other.networkId).length > 0) throw clash.error;
-      this.parts.log.warn(
-        { network: other.networkId },
-        'a network whose creation was interrupted gives way to a new one',
-      );
-      await this.deleteNetwork({ networkId: other.networkId });
+      const other = clash.network.networkId;
+      if (!this.suspects.has(other) || this.endpointsOf(other).length > 0) throw clash.error;
+      this.parts.log.warn({ network: other }, 'a network whose creation was interrupted gives way to a new one');
+      await this.deleteNetwork({ networkId: other });
     }
     for (const warning of checkHostSubnets(pools, bridge, hostSubnets(this.parts.socket))) {
       this.parts.log.warn({ network: networkId }, warning);

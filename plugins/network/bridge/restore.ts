@@ -25,6 +25,7 @@ export function restoreBridges(driver: BridgeDriver): void {
     const plan = driver.plan(networkId);
     const own = byNetwork.get(networkId) ?? [];
     byNetwork.delete(networkId);
+    if (!record.confirmed) driver.suspects.add(networkId);
     registry.putNetwork(registryNetwork(plan, record));
     restoreNetwork(driver, plan, record);
     for (const endpoint of own)
