@@ -145,7 +145,7 @@ async function makeNetwork(lab: Lab, options: NetworkOptions): Promise<string> {
   return networkId;
 }
 
-async function makeContainer(lab: Lab, networkId: string, options: ContainerOptions): Promise<Container> {
+export async function makeContainer(lab: Lab, networkId: string, options: ContainerOptions): Promise<Container> {
   const { client, host } = lab;
   const endpointId = newId();
   const portBindings = bindings(options.ports);
