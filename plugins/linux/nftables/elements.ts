@@ -102,6 +102,7 @@ export function protocolKey(protocol: number): Buffer {
 
 /** ifname: 16 bytes, the rest zeros. */
 export function linkNameKey(name: string): Buffer {
+  if (Buffer.byteLength(name) > 15) throw new TypeError(`the name "${name}" is longer than 15 bytes`);
   const bytes = Buffer.alloc(16);
   bytes.write(name);
   return bytes;

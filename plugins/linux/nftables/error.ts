@@ -27,7 +27,7 @@ export class NftError extends Error {
 
   constructor(output: string) {
     // `file:3:5-18: Error: words` for a file and `Error: words` for a single line; then that line, then marks under the place.
-    const pattern = /^(?:.*?:(\d+):\d+-\d+: )?Error: (.*)(?:\n(.*)\n([ \t]*)(\^+))?/m;
+    const pattern = /^(?:.*?:(\d+):\d+-\d+: |netlink: )?Error: (.*)(?:\n(.*)\n([ \t]*)(\^+))?/m;
     const [, line = '1', words = '', shown = '', indent = '', marks = ''] = pattern.exec(output) ?? [];
     const text = shown.trim();
     const place = text && `:${line}:${indent.length + 1}-${indent.length + marks.length}`;
