@@ -11,6 +11,8 @@ import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
+import { dnsServiceOptions } from './dns/options.ts';
+import { startDns } from './dns/start.ts';
 import { parseEngineSockets } from './engine/engine-sockets.ts';
 import { startIpam } from './ipam/ipam.ts';
 import { LinkRemover } from './link/removal.ts';
@@ -50,7 +52,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
 
   // One line for each driver.
   const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
-  const drivers: NetworkPart[] = [startBridge(parts)];
+  const drivers: NetworkPart[] = [startBridge(parts, dnsServiceOptions)];
 
   publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);
@@ -60,16 +62,21 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   await sweepLinks(parts.socket, known, parts.remover, log);
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
+  const dns = startDns(context, registry);
   ipam.watch({ networks: registry, engineSockets: parseEngineSockets(config['engines']) });
 
   return {
     plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],
-    control: (app) => networkRoutes(app, parts, drivers, ipam),
+    control: (app) => {
+      networkRoutes(app, parts, drivers, ipam);
+      dns.control(app);
+    },
     reload: async (next) => {
       ipam.reload(next['ipam']);
       for (const driver of drivers) await driver.reload?.(next);
     },
     stop: async () => {
+      await dns.close();
       await Promise.all(drivers.map((driver) => driver.stop()));
       await watch.close();
       await proxy?.close();

@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import { type Cidr, findCidr } from '../address/cidr.ts';
 import type { EngineContainer } from '../engine/container.ts';
-import type { EngineEvent, EngineWatch } from '../engine/watch.ts';
+import type { ContainerWatch, ContainerWatchEvent } from '../engine/container-watch.ts';
 import type { NetworkRegistry, RegistryEndpoint, RegistryEvent, RegistryNetwork } from '../registry.ts';
 import { endpointContribution, networkContribution } from './contribution.ts';
 import type { Forwarder } from './forwarder.ts';
@@ -26,7 +26,7 @@ export interface DnsNetwork {
 
 export interface DirectoryParts {
   readonly registry: NetworkRegistry;
-  readonly engines: readonly EngineWatch[];
+  readonly engines: readonly ContainerWatch[];
   readonly forwarders: Forwarders;
   readonly log: Logger;
 }
@@ -42,6 +42,7 @@ export class Directory {
   readonly #bySandbox = new Map<string, EngineContainer>();
   readonly #networkNames = new Map<string, string>();
   readonly #listeners = new Set<(network: DnsNetwork) => void>();
+  readonly #viewListeners = new Set<() => void>();
   readonly #nobody = new Stats();
   #hostSearch: readonly string[];
 
@@ -98,7 +99,6 @@ export class Directory {
   onViewsChanged(listener: () => void): void {
     this.#viewListeners.add(listener);
   }
-  readonly #viewListeners = new Set<() => void>();
 
   /** A network's names have changed. */
   onZoneChanged(listener: (network: DnsNetwork) => void): () => void {
@@ -192,6 +192,8 @@ export class Directory {
 
   #removeEndpoint(endpoint: RegistryEndpoint): void {
     this.#byEndpoint.delete(endpoint.endpointId);
+    // On a container that stays on other networks, the endpoint there is still known by its own id.
+    if (endpoint.sandboxKey !== undefined) this.#bySandbox.delete(endpoint.sandboxKey);
     this.#networks.get(endpoint.networkId)?.zone.remove(endpoint.endpointId);
     this.#changed(endpoint.networkId);
   }
@@ -203,7 +205,7 @@ export class Directory {
     for (const listener of this.#listeners) listener(entry);
   }
 
-  #onEngine(event: EngineEvent): void {
+  #onEngine(event: ContainerWatchEvent): void {
     if (event.kind === 'network' || event.kind === 'network-removed') {
       this.#nameNetwork(event.network.id, event.kind === 'network' ? event.network.name : undefined);
       return;

@@ -83,6 +83,9 @@ export const dnsEndpointSchema = {
   }),
 } satisfies OptionSchema;
 
+/** For a driver: the options that it lets through to us, and refuses when they are wrong. */
+export const dnsServiceOptions = { network: dnsNetworkSchema, endpoint: dnsEndpointSchema };
+
 export type DnsEndpointOptions = OptionValues<typeof dnsEndpointSchema>;
 
 /** Of all options of a network, those of DNS; the driver has checked them when the network was made. */

@@ -4,9 +4,9 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { EngineResolver } from './engine-resolver.ts';
+import type { PeerViews } from './peer-views.ts';
 import type { ClientBudget, Responder } from './responder.ts';
 import { FrameReader, frame } from './tcp-frame.ts';
-import type { View } from './view.ts';
 
 /** RFC 7766 §6.2.3: seconds, and the more generous the fewer there are. */
 const idleMs = 10_000;
@@ -17,7 +17,7 @@ const maxUnsentBytes = 1 << 20;
 const maxPipelined = 100;
 
 export interface TcpServerParts {
-  readonly viewOf: (address: string) => View;
+  readonly views: PeerViews;
   readonly responder: Responder;
   readonly engine?: EngineResolver;
 }
@@ -59,7 +59,7 @@ function serveConnection(socket: Socket, parts: TcpServerParts, client: ClientBu
       open++;
       if (open >= maxPipelined) socket.pause();
       const asker = {
-        view: parts.viewOf(address),
+        view: parts.views.findByText(address),
         transport: 'tcp',
         client,
         address,

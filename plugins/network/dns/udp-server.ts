@@ -7,6 +7,7 @@ import { formatIp, ipFromBytes } from '../address/ip.ts';
 import type { EngineResolver } from './engine-resolver.ts';
 import { FairShare } from './fair-share.ts';
 import { readName } from './name.ts';
+import type { PeerViews } from './peer-views.ts';
 import { Query } from './query.ts';
 import type { QueryLog } from './query-log.ts';
 import type { Asker, ClientBudget, Responder } from './responder.ts';
@@ -28,7 +29,7 @@ export interface UdpServerParts {
   /** Bound, non-blocking; closed by the server. */
   readonly fd: number;
   /** Who sees what: by the socket, and on a shared network by the sender's address there. */
-  readonly viewOf: (peerHash: number) => View;
+  readonly views: PeerViews;
   readonly responder: Responder;
   readonly log: QueryLog;
   readonly now: () => number;
@@ -56,7 +57,7 @@ export class UdpServer {
   }
 
   #serve(): void {
-    const { fd, viewOf, now, log } = this.#parts;
+    const { fd, views, now, log } = this.#parts;
     const seconds = now();
     for (let turn = 0; turn < batchesPerTurn; turn++) {
       const count = arena.receive(fd);
@@ -69,7 +70,7 @@ export class UdpServer {
         const start = slot * arena.slotSize;
         const length = arena.lengthOf(slot);
         const peer = arena.peerHash(slot);
-        view = viewOf(peer);
+        view = views.find(peer, () => readSockaddr(arena.copyPeer(slot)).address);
         const verdict = query.read(arena.received, start, length);
         if (verdict === 'ignored') continue;
         if (this.#share?.admits(peer) === false) {

@@ -1,5 +1,7 @@
 /** What an engine's API says about a container, read once: everything from there is checked here and trusted afterwards. */
 
+import { isObject } from './engine-api.ts';
+
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy';
 
 export interface ContainerPort {
@@ -43,7 +45,7 @@ export interface EngineContainer {
 type Json = Readonly<Record<string, unknown>>;
 
 export function asObject(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
+  return isObject(value) ? value : {};
 }
 
 export function asText(value: unknown): string {
@@ -54,7 +56,7 @@ function asTexts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
 }
 
-function asTextMap(value: unknown): Record<string, string> {
+export function asTextMap(value: unknown): Record<string, string> {
   return Object.fromEntries(
     Object.entries(asObject(value)).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
   );

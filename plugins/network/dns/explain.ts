@@ -1,0 +1,93 @@
+/** `cleat dns query`: the answer to one question as a network's containers get it, with the reason for each record. */
+
+import { PluginError } from '../../sdk/errors.ts';
+import type { Directory, DnsNetwork } from './directory.ts';
+import { nameToWire } from './name.ts';
+import { findName } from './options.ts';
+import { formatRdata } from './rdata.ts';
+import { resolve } from './resolver.ts';
+import type { Responder } from './responder.ts';
+import { readResponse } from './response.ts';
+import { buildQuery, questionBytes } from './upstream-group.ts';
+import { classes, findType, rcodeName, typeName } from './wire.ts';
+import type { ZoneRecord } from './zone.ts';
+
+export interface ExplainedRecord {
+  readonly name: string;
+  readonly ttl: number;
+  readonly type: string;
+  readonly data: string;
+  readonly section: string;
+  /** `container name`, `alias`, `static record of the network`, an upstream … */
+  readonly source: string;
+  readonly container?: string;
+}
+
+export interface Explanation {
+  readonly network: string;
+  readonly rcode: string;
+  readonly why: string;
+  readonly records: readonly ExplainedRecord[];
+}
+
+/** Finds a network by name, id or the beginning of its id. Throws DNS_NETWORK_NOT_FOUND. */
+export function findNetwork(directory: Directory, given: string): DnsNetwork {
+  const all = directory.networks();
+  const found =
+    all.find(({ network }) => directory.nameOf(network.networkId) === given) ??
+    all.find(({ network }) => network.networkId.startsWith(given));
+  if (found !== undefined && given !== '') return found;
+  const known = all.map(({ network }) => directory.nameOf(network.networkId) ?? network.networkId.slice(0, 12));
+  throw new PluginError('DNS_NETWORK_NOT_FOUND', `no network "${given}"`, {
+    hint: known.length > 0 ? `the networks are: ${known.join(', ')}` : 'there are no networks yet',
+  });
+}
+
+export async function explain(
+  directory: Directory,
+  responder: Responder,
+  given: string,
+  text: string,
+  typeText: string,
+): Promise<Explanation> {
+  const { network } = findNetwork(directory, given);
+  const name = text === '.' ? '' : findName(text);
+  const type = findType(typeText);
+  if (name === undefined) throw new PluginError('DNS_NAME_INVALID', `"${text}" is no domain name`);
+  if (type === undefined)
+    throw new PluginError('DNS_NAME_INVALID', `"${typeText}" is no record type`, {
+      hint: 'use A, AAAA, PTR, SRV, TXT …',
+    });
+  const view = directory.viewOf([network.networkId]);
+  const resolution = resolve(view.zones, { name, type, class: classes.IN });
+  const message = buildQuery(
+    { question: questionBytes(nameToWire(name), type), dnssecOk: false, checkingDisabled: false },
+    true,
+  );
+  const asker = { view, transport: 'tcp', client: { pending: 0 }, address: 'cleat dns query', port: 0 } as const;
+  const reply = await responder.respond(message, asker);
+  const response = reply && readResponse(reply);
+  if (reply === undefined || response === undefined)
+    throw new PluginError('DNS_NAME_INVALID', `no answer for "${text}"`);
+  const sources = resolution.kind === 'answer' ? resolution.sets.flatMap((set) => set.records) : [];
+  return {
+    network: view.label,
+    rcode: rcodeName(response.rcode),
+    why: resolution.why,
+    records: response.records.map((record) => {
+      const rdata = reply.subarray(record.dataAt, record.end);
+      const known = sources.find(
+        (one): one is ZoneRecord => 'source' in one && one.type === record.type && one.rdata.equals(rdata),
+      );
+      return {
+        name: `${record.name}.`,
+        ttl: record.ttl,
+        type: typeName(record.type),
+        data: formatRdata(record.type, reply, record.dataAt, record.end - record.dataAt) ?? '(broken)',
+        section: record.section,
+        source: known?.source.reason ?? (resolution.kind === 'forward' ? 'upstream' : 'cleat'),
+        ...(known?.source.container === undefined ? {} : { container: known.source.container }),
+      };
+    }),
+  };
+}
