@@ -155,6 +155,10 @@ function createApp(options: ServeOptions): FastifyInstance {
 
 function acceptAnyBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  // Whatever type a client names, and be it none at all or no type: the body is looked at, not its label.
+  app.addHook('onRequest', async (request) => {
+    delete request.raw.headers['content-type'];
+  });
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setNotFoundHandler(async (request, reply) => {
     const method = request.url.slice(1, 80);
