@@ -13,7 +13,6 @@ import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
 import { dnsServiceOptions } from './dns/options.ts';
 import { startDns } from './dns/start.ts';
-import { parseEngineSockets } from './engine/engine-sockets.ts';
 import { startIpam } from './ipam/ipam.ts';
 import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
@@ -63,7 +62,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
   const dns = startDns(context, registry);
-  ipam.watch({ networks: registry, engineSockets: parseEngineSockets(config['engines']) });
+  ipam.watch({ networks: registry, engines: dns.engines });
 
   return {
     plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],

@@ -1,6 +1,6 @@
 /** Routes of the DNS server on the daemon's control socket; `cleat dns` calls them. */
 import type { FastifyInstance } from 'fastify';
-import type { ContainerWatch } from '../engine/container-watch.ts';
+import type { EngineWatch } from '../engine/watch.ts';
 import type { Directory } from './directory.ts';
 import { explain, findNetwork } from './explain.ts';
 import type { Forwarders } from './forwarders.ts';
@@ -16,7 +16,7 @@ export interface DnsRoutesParts {
   readonly placements: Placements;
   readonly queryLog: QueryLog;
   readonly forwarders: Forwarders;
-  readonly engines: readonly ContainerWatch[];
+  readonly engines: readonly EngineWatch[];
 }
 
 /** A reader that falls behind loses lines instead of filling the memory. */

@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import { type Cidr, findCidr } from '../address/cidr.ts';
 import type { EngineContainer } from '../engine/container.ts';
-import type { ContainerWatch, ContainerWatchEvent } from '../engine/container-watch.ts';
+import type { EngineEvent, EngineWatch } from '../engine/watch.ts';
 import type { NetworkRegistry, RegistryEndpoint, RegistryEvent, RegistryNetwork } from '../registry.ts';
 import { endpointContribution, networkContribution } from './contribution.ts';
 import type { Forwarder } from './forwarder.ts';
@@ -26,7 +26,7 @@ export interface DnsNetwork {
 
 export interface DirectoryParts {
   readonly registry: NetworkRegistry;
-  readonly engines: readonly ContainerWatch[];
+  readonly engines: readonly EngineWatch[];
   readonly forwarders: Forwarders;
   readonly log: Logger;
 }
@@ -205,7 +205,7 @@ export class Directory {
     for (const listener of this.#listeners) listener(entry);
   }
 
-  #onEngine(event: ContainerWatchEvent): void {
+  #onEngine(event: EngineEvent): void {
     if (event.kind === 'network' || event.kind === 'network-removed') {
       this.#nameNetwork(event.network.id, event.kind === 'network' ? event.network.name : undefined);
       return;

@@ -1,8 +1,8 @@
 /** The DNS server as the daemon wires it: a service that watches what the drivers make. */
 import type { FastifyInstance } from 'fastify';
 import type { DaemonContext } from '../../sdk/daemon.ts';
-import { ContainerWatch } from '../engine/container-watch.ts';
 import { parseEngineSockets } from '../engine/engine-sockets.ts';
+import { EngineWatch } from '../engine/watch.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { readDnsConfig } from './config.ts';
 import { dnsRoutes } from './control.ts';
@@ -15,7 +15,7 @@ import { followResolvConf, readResolvConf } from './resolv-conf.ts';
 import { Responder } from './responder.ts';
 
 export interface DnsService {
-  readonly engines: readonly ContainerWatch[];
+  readonly engines: readonly EngineWatch[];
   readonly directory: Directory;
   control(app: FastifyInstance): void;
   close(): Promise<void>;
@@ -39,7 +39,7 @@ export function startDns(context: DaemonContext, registry: NetworkRegistry): Dns
     conf,
   );
   const engines = parseEngineSockets(context.config['engines']).map(
-    (socketPath) => new ContainerWatch({ socketPath, log }),
+    (socketPath) => new EngineWatch({ socketPath, log }),
   );
   const directory = new Directory({ registry, engines, forwarders, log }, conf);
   const placements = new Placements({ registry, directory, responder, queryLog, now: seconds, log });

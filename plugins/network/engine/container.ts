@@ -1,7 +1,5 @@
 /** What an engine's API says about a container, read once: everything from there is checked here and trusted afterwards. */
 
-import { isObject } from './engine-api.ts';
-
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy';
 
 export interface ContainerPort {
@@ -45,7 +43,7 @@ export interface EngineContainer {
 type Json = Readonly<Record<string, unknown>>;
 
 export function asObject(value: unknown): Json {
-  return isObject(value) ? value : {};
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }
 
 export function asText(value: unknown): string {

@@ -1,6 +1,6 @@
 /**
- * Follows the containers and networks of an engine from outside, kept up to date by its events. For what the plugin protocol does not
- * tell a plugin (names, aliases, labels, health); engine-watch.ts is for those who only compare now and then. It runs by itself and is never asked from inside a plugin call: the engine may hold
+ * Follows a container engine from outside: what containers and networks it has, kept up to date by its events. For what the plugin protocol does
+ * not tell a plugin (names, aliases, labels, health). It runs by itself and is never asked from inside a plugin call: the engine may hold
  * locks then that its API waits for.
  *
  *     connect ─► events begin ─► list everything ─► follow events, look again at what they name
@@ -10,6 +10,7 @@
  * Containers and networks are told to listeners only when something about them changed.
  */
 import type { Logger } from 'pino';
+import { EngineApi } from './api.ts';
 import {
   asObject,
   asText,
@@ -18,9 +19,8 @@ import {
   readContainer,
   readNetworks,
 } from './container.ts';
-import { EngineApiError, type EngineEvent, followEvents, getJson } from './engine-api.ts';
 
-export type ContainerWatchEvent =
+export type EngineEvent =
   | { readonly kind: 'container'; readonly container: EngineContainer }
   | { readonly kind: 'container-removed'; readonly container: EngineContainer }
   | { readonly kind: 'network'; readonly network: EngineNetwork }
@@ -29,33 +29,35 @@ export type ContainerWatchEvent =
   | { readonly kind: 'synchronised' }
   | { readonly kind: 'disconnected' };
 
-export type ContainerWatchListener = (event: ContainerWatchEvent) => void;
+export type EngineListener = (event: EngineEvent) => void;
 
 const firstWaitMs = 100;
 const longestWaitMs = 2000;
 const inspectsAtATime = 8;
 
-export interface ContainerWatchOptions {
+export interface EngineWatchOptions {
   /** Path of the API socket; it need not be there yet. */
   readonly socketPath: string;
   readonly log: Logger;
 }
 
-export class ContainerWatch {
+export class EngineWatch {
   readonly socketPath: string;
   readonly #log: Logger;
+  readonly #api: EngineApi;
   readonly #containers = new Map<string, EngineContainer>();
   readonly #networks = new Map<string, EngineNetwork>();
-  readonly #listeners = new Set<ContainerWatchListener>();
+  readonly #listeners = new Set<EngineListener>();
   readonly #stop = new AbortController();
   /** Containers being looked at; true: something happened meanwhile, look again. */
   readonly #looking = new Map<string, boolean>();
   #connected = false;
   #running: Promise<void> = Promise.resolve();
 
-  constructor({ socketPath, log }: ContainerWatchOptions) {
+  constructor({ socketPath, log }: EngineWatchOptions) {
     this.socketPath = socketPath;
     this.#log = log.child({ engine: socketPath });
+    this.#api = new EngineApi(socketPath);
   }
 
   /** Whether events are being received now. */
@@ -77,7 +79,7 @@ export class ContainerWatch {
   }
 
   /** Calls `listener` for every later change; returns the function that ends it. */
-  subscribe(listener: ContainerWatchListener): () => void {
+  subscribe(listener: EngineListener): () => void {
     this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
@@ -91,6 +93,7 @@ export class ContainerWatch {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    this.#api.close();
   }
 
   async #run(): Promise<void> {
@@ -98,17 +101,13 @@ export class ContainerWatch {
     let wait = firstWaitMs;
     while (!signal.aborted) {
       try {
-        await followEvents(
-          this.socketPath,
-          { type: ['container', 'network'] },
-          {
-            onOpen: () => {
-              wait = firstWaitMs;
-              this.#connected = true;
-              void this.#lookAtAll();
-            },
-            onEvent: (event) => this.#onEvent(event),
+        await this.#api.events(
+          () => {
+            wait = firstWaitMs;
+            this.#connected = true;
+            void this.#lookAtAll();
           },
+          (event) => this.#onEvent(event),
           signal,
         );
       } catch (error) {
@@ -127,7 +126,7 @@ export class ContainerWatch {
   async #lookAtAll(): Promise<void> {
     try {
       await this.#lookAtNetworks();
-      const list = await this.#get('/containers/json?all=1');
+      const list = await this.#api.get('/containers/json?all=1');
       const ids = Array.isArray(list) ? list.map((one) => asText(asObject(one)['Id'])).filter((id) => id !== '') : [];
       const queue = [...ids];
       const worker = async (): Promise<void> => {
@@ -145,7 +144,7 @@ export class ContainerWatch {
   }
 
   async #lookAtNetworks(): Promise<void> {
-    const networks = readNetworks(await this.#get('/networks'));
+    const networks = readNetworks(await this.#api.get('/networks'));
     const there = new Set(networks.map((network) => network.id));
     for (const network of networks) {
       const before = this.#networks.get(network.id);
@@ -160,8 +159,13 @@ export class ContainerWatch {
     }
   }
 
-  #onEvent({ type, action, id, attributes }: EngineEvent): void {
-    if (type === 'network') {
+  #onEvent(raw: unknown): void {
+    const event = asObject(raw);
+    const actor = asObject(event['Actor']);
+    const attributes = asObject(actor['Attributes']);
+    const action = asText(event['Action']);
+    const id = asText(actor['ID']);
+    if (event['Type'] === 'network') {
       const container = asText(attributes['container']);
       if (action === 'connect' || action === 'disconnect') {
         if (container !== '') this.#lookSoon(container);
@@ -172,7 +176,7 @@ export class ContainerWatch {
       }
       return;
     }
-    if (type !== 'container' || id === '' || action.startsWith('exec_')) return;
+    if (event['Type'] !== 'container' || id === '' || action.startsWith('exec_')) return;
     if (action === 'destroy' || action === 'remove') {
       this.#forget(id);
       return;
@@ -210,22 +214,12 @@ export class ContainerWatch {
     try {
       do {
         this.#looking.set(id, false);
-        const container = readContainer(await this.#get(`/containers/${encodeURIComponent(id)}/json`));
+        const container = readContainer(await this.#api.get(`/containers/${encodeURIComponent(id)}/json`));
         if (container === undefined) this.#forget(id);
         else this.#learn(container);
       } while (this.#looking.get(id) === true);
     } finally {
       this.#looking.delete(id);
-    }
-  }
-
-  /** undefined for what is not there (any more). */
-  async #get(path: string): Promise<unknown> {
-    try {
-      return await getJson(this.socketPath, path, this.#stop.signal);
-    } catch (error) {
-      if (error instanceof EngineApiError && error.status === 404) return undefined;
-      throw error;
     }
   }
 
@@ -243,7 +237,7 @@ export class ContainerWatch {
     this.#tell({ kind: 'container-removed', container });
   }
 
-  #tell(event: ContainerWatchEvent): void {
+  #tell(event: EngineEvent): void {
     for (const listener of this.#listeners) {
       try {
         listener(event);
