@@ -12,10 +12,11 @@ import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
 import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
 import { formatIp, ipFromBytes } from '../address/ip.ts';
+import type { EngineWatch } from '../engine/watch.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { CleatIpam } from './driver.ts';
 import { readDriverReport } from './driver-report.ts';
-import { watchEngines } from './engine-report.ts';
+import { reportEngine } from './engine-report.ts';
 import { readHostView } from './host-blocks.ts';
 import { Ledger } from './ledger.ts';
 import type { LiveReport } from './live-report.ts';
@@ -48,7 +49,7 @@ export interface Ipam {
    * Compares the allocations with what engines and this process's drivers have, from now on. Call it when the drivers have
    * restored their networks: one that is not there yet would look like one that is gone.
    */
-  watch(sources: { readonly networks?: NetworkRegistry; readonly engineSockets?: readonly string[] }): void;
+  watch(sources: { readonly networks?: NetworkRegistry; readonly engines?: readonly EngineWatch[] }): void;
   /** What is in use, by one who knows, all of it. */
   report(report: LiveReport): void;
   status(): IpamStatus;
@@ -95,12 +96,9 @@ export function startIpam(parts: IpamParts): Ipam {
   };
   return {
     plugin: { name: 'cleat-ipam', ipam: driver },
-    watch: ({ networks, engineSockets = [] }) => {
+    watch: ({ networks, engines = [] }) => {
       if (networks) closers.push(watchDrivers(networks, report, log, now));
-      const onError = (socketPath: string, error: unknown) =>
-        log.warn({ engine: socketPath, err: error }, 'the engine could not be asked which addresses are in use');
-      const engines = watchEngines({ sockets: engineSockets, report, onError, now });
-      closers.push(() => engines.close());
+      for (const engine of engines) closers.push(reportEngine({ engine, report, log, now }).close);
     },
     report,
     status: () => ipamStatus(ledger, reconciler, warnings),
