@@ -30,8 +30,18 @@ const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_DST_PORT = 3;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
-/** <net/netfilter/nf_internals.h> CTA_FILTER_F_CTA_PROTO_NUM */
+/** net/netfilter/nf_internals.h: which parts of a tuple count. */
+const filterSource = 1 << 0;
+const filterDestination = 1 << 1;
 const filterProtocol = 1 << 3;
+const filterSourcePort = 1 << 4;
+const filterDestinationPort = 1 << 5;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
+/** A walk over the table costs as much as three thousand connections shown and thrown away: a few, and then one for all. */
+const filteredWalks = 4;
 
 /** What is given must match. */
 export interface Flow {
@@ -57,25 +67,35 @@ interface Tuple {
   readonly destinationPort: number | undefined;
 }
 
-/** Deletes every connection that matches one of the flows; returns how many. One walk over the table for each family and protocol. */
+/**
+ * Deletes every connection that matches one of the flows; returns how many. The kernel picks them out where the flows are
+ * few, so that a table of many thousand connections does not pass through here.
+ */
 export function forgetConnections(flows: readonly Flow[], netns?: Netns): number {
   using socket = new NetlinkSocket(NETLINK_NETFILTER, netns);
   let count = 0;
   for (const group of Map.groupBy(flows, (flow) => `${flow.family}/${flow.protocol}`).values()) {
-    const [first] = group;
-    if (!first) continue;
-    const matchers = group.map(matcher);
-    const deletions = socket
-      .dump(dumpRequest(first))
-      .filter(({ body }) => netfilterFamily(body) === (first.family === 4 ? AF_INET : AF_INET6))
-      .map(({ body }) => ({ body, found: readAttributes(body, nfgenmsgSize) }))
-      .filter(({ found }) => matchers.some((matches) => matches(found)))
-      .map(({ body, found }) => deleteRequest(netfilterFamily(body), found));
-    for (const error of socket.attempt(deletions)) {
-      if (!error) count++;
-      // It ended by itself meanwhile.
-      else if (!isKernelError(error, 'ENOENT')) throw error;
-    }
+    const walks =
+      group.length <= filteredWalks ? group : group.slice(0, 1).map(({ family, protocol }) => ({ family, protocol }));
+    for (const walk of walks) count += forgetFound(socket, walk, group);
+  }
+  return count;
+}
+
+function forgetFound(socket: NetlinkSocket, walk: Flow, flows: readonly Flow[]): number {
+  const matchers = flows.map(matcher);
+  const deletions = socket
+    .dump(dumpRequest(walk))
+    // Kernels before 5.8 ignore the filter and show everything.
+    .filter(({ body }) => netfilterFamily(body) === familyNumber(walk))
+    .map(({ body }) => readAttributes(body, nfgenmsgSize))
+    .filter((found) => matchers.some((matches) => matches(found)))
+    .map((found) => deleteRequest(familyNumber(walk), found));
+  let count = 0;
+  for (const error of socket.attempt(deletions)) {
+    if (!error) count++;
+    // It ended by itself meanwhile.
+    else if (!isKernelError(error, 'ENOENT')) throw error;
   }
   return count;
 }
@@ -95,7 +115,7 @@ export function findRedirectedFlow(
 ): { address: string; port: number } | undefined {
   using socket = new NetlinkSocket(NETLINK_NETFILTER, netns);
   const source = ipBytes(client);
-  for (const { body } of socket.dump(dumpRequest({ family: 6, protocol: 17 }))) {
+  for (const { body } of socket.dump(dumpRequest({ family: 6, protocol: 17, replySourcePort: localPort }))) {
     const found = readAttributes(body, nfgenmsgSize);
     const reply = readTuple(found.get(CTA_TUPLE_REPLY));
     if (reply.destinationPort !== clientPort || reply.sourcePort !== localPort) continue;
@@ -106,24 +126,61 @@ export function findRedirectedFlow(
   return undefined;
 }
 
-function dumpRequest({ family, protocol }: Flow): Request {
+function familyNumber({ family }: Flow): number {
+  return family === 4 ? AF_INET : AF_INET6;
+}
+
+function dumpRequest(flow: Flow): Request {
+  const { protocol, destination, replySource } = flow;
+  // The kernel compares with one port; ranges are left to the matcher.
+  const destinationPort = singlePort(flow.destinationPort, flow.destinationPortEnd);
+  const replySourcePort = singlePort(flow.replySourcePort, flow.replySourcePortEnd);
+  const originalFlags =
+    filterProtocol |
+    (destination === undefined ? 0 : filterDestination) |
+    (destinationPort === undefined ? 0 : filterDestinationPort);
+  const replyFlags =
+    (replySource === undefined ? 0 : filterSource) | (replySourcePort === undefined ? 0 : filterSourcePort);
   return {
     call: 'IPCTNL_MSG_CT_GET',
-    describe: () => `dump protocol=${protocol}`,
+    describe: () => `dump ${JSON.stringify(flow)}`,
     type: netfilterType(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET),
     flags: 0,
     write: (writer) => {
-      writeNetfilterHeader(writer, family === 4 ? AF_INET : AF_INET6);
-      // Kernels before 5.8 ignore the filter and show everything.
-      writer.nest(CTA_TUPLE_ORIG, () =>
-        writer.nest(CTA_TUPLE_PROTO, () => writer.attributeU8(CTA_PROTO_NUM, protocol)),
-      );
+      writeNetfilterHeader(writer, familyNumber(flow));
+      writer.nest(CTA_TUPLE_ORIG, () => {
+        writeTupleAddress(writer, destination, CTA_IP_V4_DST, CTA_IP_V6_DST);
+        writer.nest(CTA_TUPLE_PROTO, () => {
+          writer.attributeU8(CTA_PROTO_NUM, protocol);
+          if (destinationPort !== undefined) writer.attributeU16be(CTA_PROTO_DST_PORT, destinationPort);
+        });
+      });
+      if (replyFlags !== 0) {
+        writer.nest(CTA_TUPLE_REPLY, () => {
+          writeTupleAddress(writer, replySource, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
+          writer.nest(CTA_TUPLE_PROTO, () => {
+            writer.attributeU8(CTA_PROTO_NUM, protocol);
+            if (replySourcePort !== undefined) writer.attributeU16be(CTA_PROTO_SRC_PORT, replySourcePort);
+          });
+        });
+      }
       writer.nest(CTA_FILTER, () => {
-        writer.attributeU32(CTA_FILTER_ORIG_FLAGS, filterProtocol);
-        writer.attributeU32(CTA_FILTER_REPLY_FLAGS, 0);
+        writer.attributeU32(CTA_FILTER_ORIG_FLAGS, originalFlags);
+        writer.attributeU32(CTA_FILTER_REPLY_FLAGS, replyFlags === 0 ? 0 : replyFlags | filterProtocol);
       });
     },
   };
+}
+
+function singlePort(first: number | undefined, last = first): number | undefined {
+  return first === last ? first : undefined;
+}
+
+function writeTupleAddress(writer: MessageWriter, address: string | undefined, type4: number, type6: number): void {
+  const bytes = address === undefined ? undefined : ipBytes(address);
+  writer.nest(CTA_TUPLE_IP, () => {
+    if (bytes) writer.attribute(bytes.length === 4 ? type4 : type6, bytes);
+  });
 }
 
 function deleteRequest(family: number, found: ReadonlyMap<number, Buffer>): Request {
@@ -147,7 +204,7 @@ function matcher(flow: Flow): (found: ReadonlyMap<number, Buffer>) => boolean {
   const destination = flow.destination === undefined ? undefined : ipBytes(flow.destination);
   const replySource = flow.replySource === undefined ? undefined : ipBytes(flow.replySource);
   for (const address of [destination, replySource]) {
-    if (address && ipFamily(address) !== (flow.family === 4 ? AF_INET : AF_INET6)) {
+    if (address && ipFamily(address) !== familyNumber(flow)) {
       throw new TypeError('an address of the flow is of another family than the flow');
     }
   }
@@ -170,12 +227,11 @@ function inRange(port: number | undefined, first: number | undefined, last = fir
 
 function readTuple(bytes: Buffer = Buffer.alloc(0)): Tuple {
   const found = readAttributes(bytes);
-  // CTA_IP_V4_SRC 1, V4_DST 2, V6_SRC 3, V6_DST 4
   const ip = readAttributes(found.get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
   const protocol = readAttributes(found.get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
   return {
-    source: ip.get(1) ?? ip.get(3),
-    destination: ip.get(2) ?? ip.get(4),
+    source: ip.get(CTA_IP_V4_SRC) ?? ip.get(CTA_IP_V6_SRC),
+    destination: ip.get(CTA_IP_V4_DST) ?? ip.get(CTA_IP_V6_DST),
     protocol: protocol.get(CTA_PROTO_NUM)?.[0],
     sourcePort: protocol.get(CTA_PROTO_SRC_PORT)?.readUInt16BE(),
     destinationPort: protocol.get(CTA_PROTO_DST_PORT)?.readUInt16BE(),

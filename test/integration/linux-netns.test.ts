@@ -238,6 +238,11 @@ test('forgets the connections of a port or a container, and no others', async ({
   );
   assert.is(count, 2);
   assert.equal(await list(), ['192.0.2.1 54']);
+  assert.is(forgetConnections([{ ...udp, destinationPort: 55, destinationPortEnd: 60 }], netns), 0);
+  const many = Array.from({ length: 20 }, (_, index) => ({ ...udp, destinationPort: 100 + index }));
+  assert.is(forgetConnections(many, netns), 0);
+  assert.is(forgetConnections([...many, { ...udp, destinationPort: 50, destinationPortEnd: 54 }], netns), 1);
+  assert.equal(await list(), []);
 });
 
 test('nothing stays open', ({ netns }) => {
