@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { readVersion } from '../sdk/version.ts';
 import { type Command, toYargs } from './command.ts';
+import { dnsCommand } from './dns.ts';
 import { doctorCommand } from './doctor.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
