@@ -1,9 +1,9 @@
 /** `cleat dns`: ask as a network's containers ask, watch queries live, list names, see the state of the server. */
 import { request } from 'node:http';
 import { join } from 'node:path';
-import type { CommandModule } from 'yargs';
 import type { Explanation } from '../network/dns/explain.ts';
 import type { QueryLogEntry } from '../network/dns/query-log.ts';
+import { type Command, toYargs } from './command.ts';
 import { callControl } from './control.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
@@ -48,17 +48,17 @@ interface DnsStatus {
   }[];
 }
 
-const queryCommand: CommandModule<GlobalOptions, QueryOptions> = {
+const queryCommand: Command<QueryOptions> = {
   command: 'query <name> [type]',
   describe: 'Answer a question as the containers of a network get it, with the reason for each record',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .positional('name', { type: 'string', demandOption: true, describe: 'The name to ask for' })
       .positional('type', { type: 'string', default: 'A', describe: 'The record type' })
       .option('network', { type: 'string', alias: 'n', demandOption: true, describe: 'Name or id of the network' })
       .example('$0 dns query web --network shop', 'which addresses, and why')
-      .example('$0 dns query _http._tcp.web SRV -n shop --json', 'for a program') as never,
-  handler: async (args) => {
+      .example('$0 dns query _http._tcp.web SRV -n shop --json', 'for a program'),
+  run: async (args) => {
     const search = new URLSearchParams({ network: args.network, name: args.name, type: args.type });
     const answer = await callControl<Explanation>(args.runDir, 'networkd', 'GET', `/dns/query?${search}`);
     if (args.json) {
@@ -85,10 +85,10 @@ const queryCommand: CommandModule<GlobalOptions, QueryOptions> = {
   },
 };
 
-const logCommand: CommandModule<GlobalOptions, LogOptions> = {
+const logCommand: Command<LogOptions> = {
   command: 'log',
   describe: 'Print queries as they are answered, until interrupted',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .option('network', { type: 'string', alias: 'n', describe: 'Only this network, by name' })
       .option('client', { type: 'string', describe: 'Only this client address' })
@@ -101,18 +101,18 @@ const logCommand: CommandModule<GlobalOptions, LogOptions> = {
       .option('failed', { type: 'boolean', default: false, describe: 'Only what has no answer' })
       .option('count', { type: 'number', describe: 'End after this many' })
       .example('$0 dns log --network shop --failed', 'which names do not resolve')
-      .example('$0 dns log --client 172.28.0.3 --json', 'one container, for a program') as never,
-  handler: (args) => followLog(args),
+      .example('$0 dns log --client 172.28.0.3 --json', 'one container, for a program'),
+  run: (args) => followLog(args),
 };
 
-const namesCommand: CommandModule<GlobalOptions, GlobalOptions & { readonly network?: string }> = {
+const namesCommand: Command<GlobalOptions & { readonly network?: string }> = {
   command: 'names',
   describe: 'List the names of networks and where each came from',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
       .option('network', { type: 'string', alias: 'n', describe: 'Only this network, by name or id' })
-      .example('$0 dns names --network shop', 'all names of a network') as never,
-  handler: async (args) => {
+      .example('$0 dns names --network shop', 'all names of a network'),
+  run: async (args) => {
     const query = args.network === undefined ? '' : `?${new URLSearchParams({ network: args.network })}`;
     const rows = await callControl<NameRow[]>(args.runDir, 'networkd', 'GET', `/dns/names${query}`);
     print(
@@ -124,11 +124,11 @@ const namesCommand: CommandModule<GlobalOptions, GlobalOptions & { readonly netw
   },
 };
 
-const statusCommand: CommandModule<GlobalOptions, GlobalOptions> = {
+const statusCommand: Command<GlobalOptions> = {
   command: 'status',
   describe: 'Where DNS answers, which engines it follows, how its upstreams are',
-  builder: (yargs) => yargs.example('$0 dns status', 'is every gateway and sandbox served?') as never,
-  handler: async (args) => {
+  build: (yargs) => yargs.example('$0 dns status', 'is every gateway and sandbox served?'),
+  run: async (args) => {
     const status = await callControl<DnsStatus>(args.runDir, 'networkd', 'GET', '/dns/status');
     if (args.json) {
       print(args, status, [], []);
@@ -161,17 +161,18 @@ const statusCommand: CommandModule<GlobalOptions, GlobalOptions> = {
   },
 };
 
-export const dnsCommand: CommandModule<GlobalOptions, GlobalOptions> = {
+export const dnsCommand: Command<GlobalOptions> = {
   command: 'dns <command>',
   describe: 'Ask, watch and list what the DNS server of the networks answers',
-  builder: (yargs) =>
+  build: (yargs) =>
     yargs
-      .command(queryCommand)
-      .command(logCommand)
-      .command(namesCommand)
-      .command(statusCommand)
-      .demandCommand(1, 'Say what to do: query, log, names or status') as never,
-  handler: () => {},
+      .command(
+        [queryCommand, logCommand, namesCommand, statusCommand].map((command) =>
+          toYargs(command as Command<GlobalOptions>),
+        ) as never,
+      )
+      .demandCommand(1, 'Say what to do: query, log, names or status'),
+  run: () => {},
 };
 
 const separator = '  ';

@@ -17,6 +17,7 @@ import { statusCommand } from './status.ts';
 const commands: readonly Command<GlobalOptions>[] = [
   statusCommand,
   portsCommand,
+  dnsCommand,
   netshootCommand,
   doctorCommand,
   purgeCommand,
