@@ -22,6 +22,10 @@ export interface ContainerRecord {
   readonly tag: string;
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** The engine that was seen to have it, by its API socket. */
+  readonly engine?: string | undefined;
+  /** When that engine was first seen without it. */
+  readonly removedAt?: number | undefined;
 }
 
 interface SessionRecord {
@@ -142,6 +146,16 @@ export class LogSessions {
     return this.#logs.get(containerId);
   }
 
+  /** What was learned about a container later. */
+  note(containerId: string, facts: Pick<ContainerRecord, 'engine' | 'removedAt'>): void {
+    const record = this.#containers.get(containerId);
+    if (record !== undefined) this.#containers.put(containerId, { ...record, ...facts });
+  }
+
+  readRecord(record: ContainerRecord, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
+    return this.read(this.#spec(record.driver), record.info, config, signal);
+  }
+
   /** The container is gone: its record, and its log where one is open. Its files are the caller's. */
   forget(containerId: string): void {
     this.#logs.get(containerId)?.close();
@@ -177,7 +191,8 @@ export class LogSessions {
     if (this.#sessions.has(file)) return;
     const prepared = spec.prepare(given);
     const info = redactInfo(given, spec.name);
-    const record: ContainerRecord = { driver: spec.name, info, tag: prepared.tag, since: Date.now() };
+    const { engine } = this.#containers.get(info.containerId) ?? {};
+    const record: ContainerRecord = { driver: spec.name, info, tag: prepared.tag, since: Date.now(), engine };
     this.#options.store.transaction(() => {
       this.#containers.put(info.containerId, record);
       this.#records.put(file, { containerId: info.containerId });

@@ -17,6 +17,10 @@ export const errorCodes = {
     cause: 'the FIFO that the engine named for a log session cannot be opened',
     cure: 'check that the daemon sees the same /run/docker/logging as the engine and may read there',
   },
+  LOG_UNKNOWN: {
+    cause: 'no container of that name or id has a log here',
+    cure: 'look at the names that `cleat log ls` shows',
+  },
 
   // PROTO_: the request itself
   PROTO_ADDRESS_IN_USE: {

@@ -30,5 +30,9 @@ export interface Delivery {
   readonly accepts: boolean;
   /** True: the spool is full and new lines are dropped (drop=newest). */
   readonly refusesNew: boolean;
+  /** Whether a server has everything of that journal file. */
+  isSent(sequence: number): boolean;
+  /** Gives up the oldest file with lines that are not sent; counted and told. False when there is none. */
+  dropOldest(): boolean;
   stats(): DeliveryStats;
 }

@@ -299,15 +299,18 @@ export class Sender implements Delivery {
   /** drop=oldest: gives up whole files from the front until the spool is within its bound. */
   #bound(): void {
     if (this.#options.spool.policy !== 'oldest') return;
-    while (this.#full) {
-      const { lost, position } = this.#spool.dropOldest(this.#confirmed);
-      if (comparePositions(position, this.#confirmed) <= 0) return;
-      this.#confirmed = position;
-      if (comparePositions(position, this.#read) > 0) this.#read = position;
-      this.#toTell = { lines: this.#toTell.lines + lost.lines, bytes: this.#toTell.bytes + lost.bytes };
-      this.#stats.droppedLines += lost.lines;
-      this.#writeCursor(true);
-    }
+    while (this.#full) if (!this.dropOldest()) return;
+  }
+
+  dropOldest(): boolean {
+    const { lost, position } = this.#spool.dropOldest(this.#confirmed);
+    if (comparePositions(position, this.#confirmed) <= 0) return false;
+    this.#confirmed = position;
+    if (comparePositions(position, this.#read) > 0) this.#read = position;
+    this.#toTell = { lines: this.#toTell.lines + lost.lines, bytes: this.#toTell.bytes + lost.bytes };
+    this.#stats.droppedLines += lost.lines;
+    this.#writeCursor(true);
+    return true;
   }
 
   #writeCursor(now: boolean): void {

@@ -1,0 +1,102 @@
+/** Routes of cleat-logd's control socket, for `cleat log`. */
+import { statSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { PluginError } from '../sdk/errors.ts';
+import type { ReadConfig } from '../sdk/log-plugin.ts';
+import { LogFrameDecoder } from '../sdk/protocol/log-frame-decoder.ts';
+import type { DeliveryStats } from './delivery/delivery.ts';
+import type { ContainerRecord, LogSessions } from './sessions.ts';
+
+/** One log, as `cleat log ls` shows it. */
+export interface LogStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly driver: string;
+  /** FIFOs open now. */
+  readonly sessions: number;
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** Since the daemon started, or the log was last opened; absent while nothing happens to it. */
+  readonly lines: number | undefined;
+  readonly bytes: number | undefined;
+  readonly dropped: number | undefined;
+  readonly damaged: number | undefined;
+  readonly delivery: DeliveryStats | undefined;
+}
+
+export function logControl(sessions: LogSessions, enforce: () => void): (app: FastifyInstance) => void {
+  return (app) => {
+    app.get('/status', async () => ({
+      containers: sessions.containers.length,
+      open: sessions.openLogs.length,
+      sessions: sessions.openLogs.reduce((sum, log) => sum + log.sessions, 0),
+    }));
+    app.get('/logs', async () => sessions.containers.map(([id, record]) => logStatus(sessions, id, record)));
+    app.get<{ Params: { name: string } }>('/logs/:name', async ({ params }) => {
+      const { id, record } = found(sessions, params.name);
+      return logStatus(sessions, id, record);
+    });
+    app.post('/retention', async () => {
+      enforce();
+      return {};
+    });
+    app.get<{ Params: { name: string }; Querystring: Record<string, string> }>(
+      '/logs/:name/read',
+      async (request, reply) => {
+        const { record } = found(sessions, request.params.name);
+        const gone = new AbortController();
+        reply.raw.once('close', () => gone.abort());
+        const frames = sessions.readRecord(record, readConfig(request.query), gone.signal);
+        return reply.type('application/x-ndjson').send(Readable.from(asJsonLines(frames)));
+      },
+    );
+  };
+}
+
+function found(sessions: LogSessions, name: string): { readonly id: string; readonly record: ContainerRecord } {
+  const match = sessions.find(name);
+  if (match === undefined)
+    throw new PluginError('LOG_UNKNOWN', `no container "${name}" has a log here`, { hint: 'see cleat log ls' });
+  return match;
+}
+
+function readConfig(query: Readonly<Record<string, string>>): ReadConfig {
+  const { tail, since, until, follow } = query;
+  return {
+    follow: follow === 'true',
+    ...(tail !== undefined && { tail: Number(tail) }),
+    ...(since !== undefined && { sinceNano: BigInt(since) }),
+    ...(until !== undefined && { untilNano: BigInt(until) }),
+  };
+}
+
+async function* asJsonLines(frames: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let lines: string[] = [];
+  const decoder = new LogFrameDecoder((frame) => {
+    lines.push(
+      JSON.stringify({ time: frame.timeNano.toString(), stream: frame.source, text: frame.line.toString('utf8') }),
+    );
+  });
+  for await (const chunk of frames) {
+    decoder.push(chunk);
+    if (lines.length > 0) yield `${lines.join('\n')}\n`;
+    lines = [];
+  }
+}
+
+function logStatus(sessions: LogSessions, id: string, record: ContainerRecord): LogStatus {
+  const open = sessions.openLog(id);
+  const files = open?.files ?? sessions.prepared(record).files(sessions.place(id));
+  return {
+    id,
+    name: record.info.containerName.replace(/^\//, ''),
+    driver: record.driver,
+    sessions: open?.sessions ?? 0,
+    files: files.all.map(({ path }) => ({ path, bytes: statSync(path, { throwIfNoEntry: false })?.size ?? 0 })),
+    lines: open?.writer.written.lines,
+    bytes: open?.writer.written.bytes,
+    dropped: open && open.drops.total.lines + (open.delivery?.stats().droppedLines ?? 0),
+    damaged: open?.damaged.places,
+    delivery: open?.delivery?.stats(),
+  };
+}
