@@ -4,6 +4,8 @@ export { type Flow, forgetConnections } from './conntrack.ts';
 export { errnoName, isKernelError, KernelError } from './errors.ts';
 export { type IptablesView, inspectIptables } from './iptables/detect.ts';
 export * from './iptables/rules.ts';
+export { bindMount, type MountSpec, mountFileSystem, unmountTarget } from './mount.ts';
+export { findMountAt, findMountOf, type MountEntry, parseMountinfo, readMountinfo } from './mountinfo.ts';
 export * from './netlink/address.ts';
 export { ipBytes, ipText, macBytes, macText } from './netlink/address-bytes.ts';
 export type { BridgePort } from './netlink/bridge-port.ts';

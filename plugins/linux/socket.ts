@@ -5,6 +5,7 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv4, type Server, Socket } from 'node:net';
+import { sockaddr } from './datagram.ts';
 import { ipBytes } from './netlink/address-bytes.ts';
 import { inNetns, type Netns } from './netns.ts';
 import {
@@ -72,16 +73,6 @@ export function connectTcp({ netns, address, port }: Pick<SocketOptions, 'netns'
   return new Socket({ fd }).connect({ host: address, port });
 }
 
-/** struct sockaddr_in or sockaddr_in6 */
-export function socketAddress(address: string, port: number): Buffer {
-  const ip = ipBytes(address);
-  const bytes = Buffer.alloc(ip.length === 4 ? 16 : 28);
-  bytes.writeUInt16LE(ip.length === 4 ? AF_INET : AF_INET6, 0);
-  bytes.writeUInt16BE(port, 2);
-  bytes.set(ip, ip.length === 4 ? 4 : 8);
-  return bytes;
-}
-
 function openHere(type: 'udp' | 'tcp', options: SocketOptions): number {
   const family = isIPv4(options.address) ? AF_INET : AF_INET6;
   const kind = (type === 'udp' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -98,7 +89,7 @@ function openHere(type: 'udp' | 'tcp', options: SocketOptions): number {
     if (options.device) set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${options.device}\0`));
     // Two sockets, one for each family, instead of one that depends on net.ipv6.bindv6only.
     if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, one);
-    const address = socketAddress(options.address, options.port);
+    const address = sockaddr(ipBytes(options.address), options.port);
     check(libc.bind(fd, address, address.length), 'bind', words);
     return fd;
   } catch (error) {
