@@ -61,7 +61,8 @@ async function retry(volumes: AnyVolumes, name: string, signal: AbortSignal, log
   for (let waitMs = firstRetryMs; !signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs)) {
     const done = await volumes.queue.run(name, async () => {
       const record = volumes.records.get(name);
-      if (record?.state !== 'ready' || record.holds.length > 0 || volumes.attachedPath(record) !== undefined) return true;
+      if (record?.state !== 'ready' || record.holds.length > 0 || volumes.attachedPath(record) !== undefined)
+        return true;
       const { config } = volumes.volume(record);
       return await volumes.attach(record, startBudget(mountTimeout('', config.mountTimeoutMs), signal)).then(
         () => true,

@@ -6,7 +6,7 @@ import { findMountAt, type MountEntry, readMountinfo } from '../linux/mountinfo.
 import { PluginError } from '../sdk/errors.ts';
 import type { Budget } from './backend.ts';
 import { maskMountOptions, maskText } from './mask.ts';
-import { identify } from './users.ts';
+import { identify, identityOf } from './users.ts';
 
 /** Mounts unless the target is mounted already. */
 export async function ensureMounted(spec: MountSpec, budget: Budget): Promise<MountEntry> {
@@ -33,10 +33,12 @@ export async function ensureBound(
   const folder = inside === '' ? base : `${base}/${inside}`;
   const mounts = readMountinfo();
   const wanted = identify(folder, mounts);
-  const fits = (mount: MountEntry | undefined): boolean =>
-    mount?.device === wanted?.device && mount?.root === wanted?.root;
+  const fits = (mount: MountEntry | undefined): boolean => {
+    const found = mount === undefined ? undefined : identityOf(mount);
+    return found !== undefined && found.device === wanted?.device && found.root === wanted.root;
+  };
   const before = findMountAt(target, mounts);
-  if (before !== undefined && fits(before)) return;
+  if (fits(before)) return;
   // Left from a server that has moved, or from other options.
   if (before !== undefined) await unmount(target, 'lazy', budget);
   mkdirSync(target, { recursive: true, mode: 0o700 });
@@ -96,7 +98,9 @@ function mountError(spec: MountSpec, error: unknown): PluginError {
       hint: 'check the server, or give a longer mount-timeout',
     });
   }
-  return new PluginError('VOL_MOUNT_FAILED', `${what} failed: ${reason}`);
+  // The kernel's ENOENT for an export sounds, in the words of mount(8), like a missing device.
+  const noExport = spec.fsType?.startsWith('nfs') && reason.includes('does not exist');
+  return new PluginError('VOL_MOUNT_FAILED', `${what} failed: ${noExport ? 'the server has no such export' : reason}`);
 }
 
 /** The command's own words without its own name: `wrong fs type, bad option, …`. */

@@ -22,9 +22,18 @@ export interface VolumeUser {
 export function identify(path: string, mounts: readonly MountEntry[] = readMountinfo()): MountIdentity | undefined {
   const mount = findMountOf(path, mounts);
   if (mount === undefined) return undefined;
+  const { device, root, source } = identityOf(mount);
   const inside = path.slice(mount.mountPoint === '/' ? 0 : mount.mountPoint.length);
-  const root = mount.root === '/' ? inside || '/' : mount.root + (inside === '/' ? '' : inside);
-  return { device: mount.device, root, source: mount.source };
+  return { device, source, root: (root === '/' ? inside : root + inside) || '/' };
+}
+
+/**
+ * What a mount shows. NFS says "/" for every root and puts the folder behind the server's name (fs/nfs/super.c,
+ * nfs_show_path and nfs_show_devname); the name then says nothing that the device number does not.
+ */
+export function identityOf({ device, root, source, fsType }: MountEntry): MountIdentity {
+  if (fsType !== 'nfs' && fsType !== 'nfs4') return { device, root, source };
+  return { device, root: source.slice(source.indexOf(':/') + 1).replace(/(?<=.)\/$/, ''), source: fsType };
 }
 
 /**
@@ -43,8 +52,10 @@ export function findUsers(
   );
 }
 
-function uses(mount: MountEntry, { device, root, source }: MountIdentity): boolean {
-  return mount.device === device && mount.source === source && isAtOrBelow(mount.root, root);
+function uses(mount: MountEntry, wanted: MountIdentity): boolean {
+  if (mount.device !== wanted.device) return false;
+  const { root, source } = identityOf(mount);
+  return source === wanted.source && isAtOrBelow(root, wanted.root);
 }
 
 /** `container 1f2e3d4c5b6a (sh) at /data`, or the process for one that is in no container. */

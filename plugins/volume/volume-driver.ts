@@ -268,6 +268,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
       return attached;
     } catch (error) {
       this.health.fail(record.name, 'failed', error);
+      // What was mounted on the way.
+      void this.detachSoon(record.name);
       throw error;
     }
   }
@@ -340,7 +342,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
 
   #refuseWhileHeld(record: VolumeRecord): void {
     // What is not ours is not deleted either: others may use the same folder of a machine or server.
-    const users = record.holds.length > 0 || this.backend.ownsData(this.volume(record).config) ? this.users(record) : [];
+    const users =
+      record.holds.length > 0 || this.backend.ownsData(this.volume(record).config) ? this.users(record) : [];
     if (record.holds.length === 0 && users.length === 0) return;
     const names = users.map(describeUser);
     const ids = record.holds.map((hold) => `mount ID ${hold.id.slice(0, 12)} since ${hold.since}`);
@@ -373,7 +376,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
   async #detach(record: VolumeRecord): Promise<void> {
     const note = await this.backend.detach(this.volume(record), startBudget(detachTimeoutMs));
     this.noticeAttached(record, readMountinfo());
-    this.health.set(record.name, 'idle');
+    const { health } = this.health.get(record.name) ?? {};
+    if (health !== 'failed' && health !== 'retrying') this.health.set(record.name, 'idle');
     this.health.note(record.name, note);
   }
 

@@ -30,9 +30,11 @@ export async function startNfsServer(host: Host, folder = '/srv/export'): Promis
       await host.run('bash', ['-c', 'cat >/etc/exports.d/test.exports; exportfs -ra'], { input: text });
     },
     async start() {
-      await host.sh('rpc.nfsd 4; rpc.mountd');
-      // Clients of before may reclaim their locks for 90 s, and nobody may open a file until then: RFC 8881 §8.4.2.
-      await host.sh('echo Y >/proc/fs/nfsd/v4_end_grace');
+      // Clients of before may reclaim their locks during this time, and nobody may open a file by NFSv4 until it is over
+      // (RFC 8881 §8.4.2); the kernel takes nothing below 10 s, and in a namespace it cannot be ended early.
+      await host.sh(
+        'echo 10 >/proc/fs/nfsd/nfsv4leasetime; echo 10 >/proc/fs/nfsd/nfsv4gracetime; rpc.nfsd 4; rpc.mountd',
+      );
       await eventually('nfsd listens', async () => (await host.sh('ss -Hltn sport = :2049')) !== '');
     },
     async stop() {

@@ -5,13 +5,13 @@ import type { Attached, Backend, BackendVolume, Budget, Trouble, Usage } from '.
 import { ownershipOf } from '../common-options.ts';
 import { measureFileSystem } from '../file-system-usage.ts';
 import type { Layout } from '../layout.ts';
-import { ensureBound, unmountRemote } from '../mounting.ts';
+import { ensureBound, ensureUnmounted, unmountRemote } from '../mounting.ts';
 import { applyOwnership } from '../ownership.ts';
 import type { Details } from '../records.ts';
 import { makeRemoteSubFolder } from '../sub-folder.ts';
 import type { Trash } from '../trash.ts';
 import { VolumeQueue } from '../volume-queue.ts';
-import { NfsExports } from './exports.ts';
+import { isStale, NfsExports, staleTrouble } from './exports.ts';
 import { type NfsConfig, parseNfsOptions } from './options.ts';
 
 type NfsVolume = BackendVolume<NfsConfig>;
@@ -86,8 +86,11 @@ export class NfsBackend implements Backend<NfsConfig> {
     return { ...details, owned: false };
   }
 
-  async probe({ config }: NfsVolume, budget: Budget): Promise<Trouble | undefined> {
-    return await this.#exports.probe(config, budget);
+  async probe({ name, config }: NfsVolume, budget: Budget): Promise<Trouble | undefined> {
+    return (
+      (await this.#exports.probe(config, budget)) ??
+      (await this.#staleRoot(this.#layout.root(driver, name), config, budget))
+    );
   }
 
   describe({ config, details }: NfsVolume): Readonly<Record<string, unknown>> {
@@ -101,8 +104,19 @@ export class NfsBackend implements Backend<NfsConfig> {
   }
 
   async #attach({ name, config, details }: NfsVolume, budget: Budget): Promise<Attached> {
-    const { mount, note } = await this.#exports.ensure(config, budget);
+    const ensured = await this.#exports.ensure(config, budget);
     const root = this.#layout.root(driver, name);
+    const stale = await this.#staleRoot(root, config, budget);
+    if (stale !== undefined) {
+      // Containers that are running keep what they have, which is gone on the server.
+      await ensureUnmounted(root, 'lazy', budget);
+      const parts = config.subdir ?? [];
+      await isStale(
+        parts.map((_, index) => [ensured.mount.mountPoint, ...parts.slice(0, index + 1)].join('/')),
+        budget,
+      );
+    }
+    const { mount, note = stale?.message } = ensured;
     await this.#bind(config, root, budget);
     if (!config.readOnly) await applyOwnership(root, config, details['owned'] !== true, budget);
     const fact = (option: string): string =>
@@ -112,6 +126,13 @@ export class NfsBackend implements Backend<NfsConfig> {
       details: { ...details, server: fact('addr'), version: fact('vers'), owned: true },
       ...(note === undefined ? {} : { note }),
     };
+  }
+
+  /** A sub-folder can be deleted and made anew on the server while its export stays well. */
+  async #staleRoot(root: string, { subdir }: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
+    if (subdir === undefined || findMountAt(root, readMountinfo()) === undefined || !(await isStale([root], budget)))
+      return undefined;
+    return staleTrouble(subdir.join('/'));
   }
 
   /** The sub-folder is there in most cases, so it is made only when the bind fails for the want of it. */

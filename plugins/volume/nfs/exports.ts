@@ -11,9 +11,9 @@ import { findMountAt, isAtOrBelow, type MountEntry, readMountinfo } from '../../
 import { PluginError } from '../../sdk/errors.ts';
 import type { Budget, Trouble } from '../backend.ts';
 import type { Layout } from '../layout.ts';
-import { ensureMounted, unmountRemote } from '../mounting.ts';
+import { ensureMounted, ensureUnmounted, unmountRemote } from '../mounting.ts';
 import { type NfsConfig, type NfsVersion, nfsVersions } from './options.ts';
-import { chooseServer, tryServers } from './server-choice.ts';
+import { chooseServer, isServing, retryEveryMs, tryServers } from './server-choice.ts';
 
 const probeTimeoutMs = 1500;
 
@@ -41,18 +41,27 @@ export class NfsExports {
 
   /** Mounted, and with a server behind it that answers. One call at a time for each export. */
   async ensure(config: NfsConfig, budget: Budget): Promise<MountedExport> {
-    const before = this.find(config);
-    if (before === undefined) return { mount: await this.#mount(config, budget) };
-    const trouble = await this.probe(config, budget);
-    if (trouble === undefined) return { mount: before };
-    if (!trouble.lost)
+    const trouble = await this.#troubleOf(config, budget);
+    if (trouble === undefined) return { mount: this.find(config) ?? (await this.#mount(config, budget)) };
+    if (!trouble.lost) {
       throw new PluginError('VOL_SERVER', trouble.message, {
         hint: 'the mount is kept and works again when the server is back',
       });
+    }
     // Containers that are running keep what they have; new ones get the new mount.
-    const note = await unmountRemote(this.pathOf(config), { ...budget, left: () => Math.min(1000, budget.left()) });
+    await ensureUnmounted(this.pathOf(config), 'lazy', budget);
     const mount = await this.#mount(config, budget);
-    return { mount, note: `mounted again, because ${trouble.message}${note === undefined ? '' : `; ${note}`}` };
+    return { mount, note: `mounted again, and the old mount unmounted lazily, because ${trouble.message}` };
+  }
+
+  /** undefined when it is well, or not mounted. A server that does not answer is waited for as long as there is time. */
+  async #troubleOf(config: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
+    for (;;) {
+      const trouble = await this.probe(config, budget);
+      if (trouble === undefined || trouble.lost || budget.signal.aborted || budget.left() < probeTimeoutMs)
+        return trouble;
+      await new Promise((resolve) => setTimeout(resolve, retryEveryMs));
+    }
   }
 
   /** Unmounts an export that no volume is bound to any more. */
@@ -76,31 +85,19 @@ export class NfsExports {
     return await probe;
   }
 
-  /** In a child: a dead server blocks it. */
+  /** The server first, by a call of ours that nothing can block; only one that answers is asked for files, in a child. */
   async #probe(config: NfsConfig, budget: Budget): Promise<Trouble | undefined> {
-    const path = this.pathOf(config);
     const mount = this.find(config);
     if (mount === undefined) return undefined;
-    const timeoutMs = Math.min(probeTimeoutMs, budget.left());
-    try {
-      await runBounded('stat', ['-f', '-c', '%b', '--', path], { timeoutMs, signal: budget.signal });
-      // The root of the export is asked by name as well: statfs may be answered for a folder that is gone.
-      await runBounded('stat', ['-c', '%i', '--cached=never', '--', path], { timeoutMs, signal: budget.signal });
-      return undefined;
-    } catch (error) {
-      if (error instanceof CommandError && /[Ss]tale/.test(error.stderr)) {
-        return { message: `the handle of ${config.export} is stale: the export was made anew or moved`, lost: true };
-      }
-      const [current] = /(?<=(?:^|,)addr=)[^,]+/.exec(mount.superOptions) ?? [];
-      const { found } = await tryServers(config, budget);
-      if (found !== undefined && current !== undefined && found.address !== current) {
-        return { message: `${current} does not answer, and ${found.name} is now ${found.address}`, lost: true };
-      }
-      return {
-        message: `the NFS server ${current ?? config.servers.join(', ')} does not answer for ${config.export}`,
-        lost: false,
-      };
+    const [current] = /(?<=(?:^|,)addr=)[^,]+/.exec(mount.superOptions) ?? [];
+    if (current === undefined || !config.probable || (await isServing(current, config, budget))) {
+      return (await isStale([mount.mountPoint], budget)) ? staleTrouble(config.export) : undefined;
     }
+    const { found } = await tryServers(config, budget);
+    if (found !== undefined && found.address !== current) {
+      return { message: `${current} does not answer, and ${found.name} is now ${found.address}`, lost: true };
+    }
+    return { message: `the NFS server ${current} does not answer for ${config.export}`, lost: false };
   }
 
   async #mount(config: NfsConfig, budget: Budget): Promise<MountEntry> {
@@ -127,4 +124,24 @@ export class NfsExports {
     }
     throw refused;
   }
+}
+
+/**
+ * Asks the server itself, past the kernel's memory of what it said before, and so renews that memory: ask for all folders on
+ * the way to one that may have been replaced. Throws VOL_SERVER when there is no answer.
+ */
+export async function isStale(paths: readonly string[], budget: Budget): Promise<boolean> {
+  const timing = { timeoutMs: Math.min(probeTimeoutMs, budget.left()), signal: budget.signal };
+  try {
+    await runBounded('stat', ['--cached=never', '-c', '%i %Z %s', '--', ...paths], timing);
+    return false;
+  } catch (error) {
+    if (error instanceof CommandError && error.stderr.includes('Stale file handle')) return true;
+    if (error instanceof CommandError && error.reason === 'exit') return false;
+    throw new PluginError('VOL_SERVER', 'the NFS server does not answer for the files of a mount', { cause: error });
+  }
+}
+
+export function staleTrouble(what: string): Trouble {
+  return { message: `the handle of ${what} is stale: it was deleted or replaced on the server`, lost: true };
 }

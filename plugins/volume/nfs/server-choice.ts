@@ -9,7 +9,7 @@ const nfsPort = 2049;
 const portmapperPort = 111;
 /** A server that is up answers in milliseconds; a lost SYN is sent again after one second (RFC 6298). */
 const probeTimeoutMs = 1200;
-const retryEveryMs = 250;
+export const retryEveryMs = 250;
 
 export interface ChosenServer {
   /** As it was given. */
@@ -56,7 +56,7 @@ export async function tryServers(
 }
 
 /** NFSv3 servers may use another port, which their port mapper knows: it is asked as well. */
-async function isServing(address: string, { port, version }: NfsConfig, budget: Budget): Promise<boolean> {
+export async function isServing(address: string, { port, version }: NfsConfig, budget: Budget): Promise<boolean> {
   const timeoutMs = Math.min(probeTimeoutMs, budget.left());
   const ask = (at: number): Promise<boolean> =>
     answersNfs(address, at, version === '3' ? 3 : 4, timeoutMs, budget.signal);
