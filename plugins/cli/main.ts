@@ -7,6 +7,7 @@ import { dnsCommand } from './dns.ts';
 import { doctorCommand } from './doctor.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
+import { logCommand } from './log.ts';
 import { netshootCommand } from './netshoot.ts';
 import { portsCommand } from './ports.ts';
 import { purgeCommand } from './purge.ts';
@@ -18,6 +19,7 @@ const commands: readonly Command<GlobalOptions>[] = [
   statusCommand,
   portsCommand,
   dnsCommand,
+  logCommand,
   netshootCommand,
   doctorCommand,
   purgeCommand,
