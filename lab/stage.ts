@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { startDaemon } from '../test/support/daemon.ts';
 import { startEngine } from '../test/support/engine.ts';
 import { createHost } from '../test/support/host.ts';
+import { childrenOf } from '../test/support/process.ts';
 import { installPackages } from './setup/debian.ts';
 import { enginePackages, runtimePackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
@@ -14,8 +15,9 @@ if (process.getuid?.() !== 0) {
   process.stderr.write('error: networks need root\n');
   process.exit(1);
 }
-// Ctrl-C goes to the whole process group: the script takes everything down, and we wait for that.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+// The script takes everything down when it is interrupted, and we wait for that.
+let interrupt: ((signal: NodeJS.Signals) => void) | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt?.(signal));
 
 installPackages(runtimePackages);
 const docker = args.includes('--own') ? undefined : await findEngine();
@@ -41,19 +43,33 @@ async function onItsOwn(): Promise<number> {
     const engine = await startEngine({ version: '20.10', host });
     const version = await engine.docker('version', '--format', '{{.Server.Version}}');
     say(`running on Docker ${version} in namespaces of its own`);
-    const enter = ['nsenter', '-t', String(host.pid), '-n', '-m', '-p', '-u', 'bash', script as string];
+    const enter = ['nsenter', '-t', String(host.pid), '-n', '-m', '-p', '-u', 'setsid', 'bash', script as string];
     return await run(enter, { CLEAT_LAB_IMAGE: 'busybox', DOCKER_HOST: 'unix:///run/docker.sock' });
   } finally {
     await host.close();
   }
 }
 
+/**
+ * The script is a process group of its own, so that a signal reaches it and the command that it waits for, and nothing else:
+ * nsenter would end at once, and with it the way to the script's exit code.
+ */
 function run(command: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
   const [file, ...rest] = command;
   const child = spawn(file as string, rest, {
     stdio: 'inherit',
+    detached: true,
     env: { ...process.env, LC_ALL: 'C', CLEAT_LAB_STAGE: '1', ...env },
   });
+  interrupt = (signal) => {
+    const group = file === 'nsenter' ? childrenOf(child.pid as number)[0] : child.pid;
+    if (group === undefined) return;
+    try {
+      process.kill(-group, signal);
+    } catch {
+      // It has just ended.
+    }
+  };
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => resolve(code ?? 1));

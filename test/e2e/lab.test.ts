@@ -1,0 +1,53 @@
+/** The lab's scripts on an engine of their own: every claim in them holds. And one that is interrupted takes everything down. */
+import { spawn, spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import { is, match, ok } from 'uvu/assert';
+import { deadline } from '../support/deadline.ts';
+import { requires } from '../support/requires.ts';
+
+requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10', 'program:conntrack');
+
+const lab = fileURLToPath(new URL('../../lab/', import.meta.url));
+const scripts = globSync('*.sh', { cwd: lab })
+  .filter((name) => name !== 'stage.sh')
+  .sort();
+
+for (const script of scripts) {
+  test(script, () => {
+    const done = spawnSync(`${lab}${script}`, ['--own'], {
+      encoding: 'utf8',
+      timeout: 120_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    is(done.status, 0, `${done.stdout}${done.stderr}`);
+    match(done.stdout, /all \d+ checks passed; everything is taken down/);
+  });
+}
+
+test('--help prints the header, a wrong flag is refused', () => {
+  const help = spawnSync(`${lab}${scripts[0]}`, ['--help'], { encoding: 'utf8' });
+  is(help.status, 0);
+  match(help.stdout, /usage: .* \[--own\]/);
+  is(spawnSync(`${lab}${scripts[0]}`, ['--nothing'], { encoding: 'utf8' }).status, 2);
+});
+
+test('an interrupted script takes everything down and says so by its exit code', async () => {
+  const child = spawn(`${lab}bridge-isolation.sh`, ['--own'], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const { promise, resolve } = Promise.withResolvers<void>();
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+    if (output.includes('Neighbours on one network')) resolve();
+  });
+  const exited = new Promise<number | null>((end) => child.once('exit', end));
+  await deadline('the script is half-way', 60_000, promise);
+  // To the whole group, as a terminal does for Ctrl-C.
+  process.kill(-(child.pid as number), 'SIGINT');
+  is(await deadline('it ends', 60_000, exited), 130);
+  match(output, /stopped; everything is taken down/);
+  ok(!output.includes('checks passed'));
+});
+
+test.run();

@@ -1,0 +1,108 @@
+/** The first command of the README, on a host of its own: twice, killed half-way, beside what already runs, and down again. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import { equal, is, match, ok } from 'uvu/assert';
+import { startDaemon } from '../support/daemon.ts';
+import { eventually } from '../support/deadline.ts';
+import { startEngine } from '../support/engine.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { requires } from '../support/requires.ts';
+
+requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10');
+
+const quickstart = fileURLToPath(new URL('../../lab/quickstart', import.meta.url));
+
+interface Result {
+  readonly engine: string;
+  readonly network: { readonly driver: string; readonly subnet: string };
+  readonly containers: readonly { readonly name: string; readonly address: string }[];
+  readonly published: { readonly hostPort: number };
+}
+
+const envOf = (host: Host) => ({ CLEAT_CACHE: join(host.dir, 'cache') });
+
+async function run(host: Host, ...args: readonly string[]): Promise<string> {
+  return (await host.run(quickstart, args, { timeoutMs: 120_000, env: envOf(host) })).stdout;
+}
+
+async function links(host: Host): Promise<string[]> {
+  return JSON.parse(await host.sh('ip -json link')).map((link: { ifname: string }) => link.ifname);
+}
+
+test('from nothing: an engine, a daemon, a network, two containers; twice; and everything gone again', async () => {
+  const host = await createHost();
+  try {
+    for (let round = 0; round < 2; round += 1) {
+      const result = JSON.parse(await run(host, '--json')) as Result;
+      match(result.engine, /started by this script/);
+      is(result.network.driver, 'cleat-bridge');
+      equal(
+        result.containers.map(({ name }) => name),
+        ['cleat-client', 'cleat-web'],
+      );
+      match(
+        await host.sh(`busybox wget -q -O- http://127.0.0.1:${result.published.hostPort}/`),
+        /over a cleat network/,
+      );
+    }
+    match(await run(host), /NETWORK\s+DRIVER\s+SUBNET/);
+    await run(host, '--down');
+    equal(await links(host), ['lo']);
+    is(await host.sh('nft list tables'), '');
+    is(existsSync(join(host.dir, 'cache/quickstart')), false);
+    const left = await host.sh('ps -e -o comm=');
+    ok(!/dockerd|containerd|node|httpd/.test(left), left);
+    await run(host, '--down');
+  } finally {
+    await host.close();
+  }
+});
+
+test('a run that was killed half-way is no trouble to the next one', async () => {
+  const host = await createHost();
+  try {
+    const first = host.start(quickstart, [], { env: envOf(host) });
+    await eventually('it is half-way', () => first.output().includes('docker network create'), { timeoutMs: 60_000 });
+    await first.kill();
+    const result = JSON.parse(await run(host, '--json')) as Result;
+    is(result.containers.length, 2);
+    await run(host, '--down');
+    equal(await links(host), ['lo']);
+  } finally {
+    await host.close();
+  }
+});
+
+test('an engine and a daemon that already run are used and left alone', async () => {
+  const host = await createHost();
+  try {
+    const networkd = await startDaemon('networkd', host);
+    const engine = await startEngine({ version: '20.10', host, images: [] });
+    const env = { ...envOf(host), DOCKER_HOST: 'unix:///run/docker.sock' };
+    const { stdout } = await host.run(quickstart, ['--json'], { timeoutMs: 120_000, env });
+    ok(!(JSON.parse(stdout) as Result).engine.includes('started by this script'));
+    await host.run(quickstart, ['--down'], { timeoutMs: 60_000, env });
+    ok(networkd.running());
+    is(await engine.docker('ps', '-aq'), '');
+    is(await engine.docker('network', 'ls', '-q', '--filter', 'driver=cleat-bridge'), '');
+  } finally {
+    await host.close();
+  }
+});
+
+test('what it does not know it refuses, and --help needs nothing', async () => {
+  const host = await createHost();
+  try {
+    match(await run(host, '--help'), /^Usage: lab\/quickstart/);
+    const refused = await run(host, '--dwon').catch((error: { exitCode: number; stderr: string }) => error);
+    if (typeof refused === 'string') throw new Error('a wrong flag was taken');
+    is(refused.exitCode, 2);
+    match(refused.stderr, /does not know "--dwon"/);
+  } finally {
+    await host.close();
+  }
+});
+
+test.run();
