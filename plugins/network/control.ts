@@ -60,8 +60,9 @@ export function networkRoutes(
   app.get('/networks', () => registry.networks());
   app.get('/endpoints', () => registry.endpoints());
   app.get('/ports', ports);
-  app.get('/purge', () => purge(parts, drivers, true));
-  app.post('/purge', () => purge(parts, drivers, false));
+  const purgeAll = async (dryRun: boolean) => [...(await purge(parts, drivers, dryRun)), ...ipam.purge(dryRun)];
+  app.get('/purge', () => purgeAll(true));
+  app.post('/purge', () => purgeAll(false));
 }
 
 async function purge(parts: NetworkParts, drivers: readonly NetworkPart[], dryRun: boolean): Promise<PurgeItem[]> {

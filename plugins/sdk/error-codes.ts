@@ -239,6 +239,10 @@ export const errorCodes = {
     cause: 'the configuration file of the daemon has a wrong "ipam" section',
     cure: 'correct the key that the message names',
   },
+  IPAM_HOST: {
+    cause: "the host's routes and addresses could not be read from the kernel, so no pool can be checked",
+    cure: 'repeat the command; the message has the call that failed',
+  },
   IPAM_POOLS_EXHAUSTED: {
     cause: 'every default pool is used by a network or overlaps a route or address of the host',
     cure: 'give --subnet, remove networks that are not needed, or add ranges to default-address-pools',

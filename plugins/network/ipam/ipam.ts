@@ -7,21 +7,23 @@ import type { Logger } from 'pino';
 import { Gauge, type Registry } from 'prom-client';
 import type { Netns } from '../../linux/netns.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
-import { errorLine } from '../../sdk/errors.ts';
+import { errorLine, PluginError } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
 import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
 import { formatIp, ipFromBytes } from '../address/ip.ts';
 import type { EngineWatch } from '../engine/watch.ts';
+import type { PurgeItem } from '../parts.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { CleatIpam } from './driver.ts';
 import { readDriverReport } from './driver-report.ts';
 import { reportEngine } from './engine-report.ts';
-import { readHostView } from './host-blocks.ts';
+import { type HostBlock, readHostView } from './host-blocks.ts';
 import { Ledger } from './ledger.ts';
 import type { LiveReport } from './live-report.ts';
 import { type IpamConfig, type PoolOptions, parseIpamConfig, parsePoolOptions } from './options.ts';
 import type { PoolSettings } from './pool.ts';
+import { purgePools } from './purge.ts';
 import { Reconciler } from './reconcile.ts';
 import type { PoolRecord } from './records.ts';
 import { releaseAfterReboot } from './restore.ts';
@@ -53,6 +55,8 @@ export interface Ipam {
   /** What is in use, by one who knows, all of it. */
   report(report: LiveReport): void;
   status(): IpamStatus;
+  /** Drops the pools that no container has an address of, for `cleat purge`; only lists them when `dryRun`. */
+  purge(dryRun: boolean): PurgeItem[];
   /** Throws when the section is wrong; the old one then stays. */
   reload(config: unknown): void;
   close(): void;
@@ -83,7 +87,7 @@ export function startIpam(parts: IpamParts): Ipam {
   const driver = new CleatIpam({
     ledger,
     config: () => withUniqueLocal(config, uniqueLocal),
-    hostBlocks: () => readHostView(netns).blocks,
+    hostBlocks: () => readHostBlocks(netns),
     now,
     onUse: (entry) => warnings.checkUse(entry),
   });
@@ -102,6 +106,7 @@ export function startIpam(parts: IpamParts): Ipam {
     },
     report,
     status: () => ipamStatus(ledger, reconciler, warnings),
+    purge: (dryRun) => purgePools(ledger, dryRun),
     reload: (section) => {
       config = parseIpamConfig(section);
       ledger.refreshSettings();
@@ -136,6 +141,15 @@ function watchDrivers(
     clearInterval(timer);
     unsubscribe();
   };
+}
+
+function readHostBlocks(netns: Netns | undefined): readonly HostBlock[] {
+  try {
+    return readHostView(netns).blocks;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PluginError('IPAM_HOST', `the host's routes could not be read: ${reason}`, { cause: error });
+  }
 }
 
 /** Of a record: checked when it was made, perhaps by another version, and never a reason not to start. */

@@ -10,6 +10,7 @@ import { CleatIpam } from './driver.ts';
 import { Ledger } from './ledger.ts';
 import type { LiveNetwork, LivePool } from './live-report.ts';
 import { parseIpamConfig } from './options.ts';
+import { purgePools } from './purge.ts';
 import { Reconciler } from './reconcile.ts';
 import { releaseAfterReboot } from './restore.ts';
 
@@ -223,6 +224,29 @@ test('both families of a network in one report', async () => {
   assert.equal([allocated(four), allocated(six)], [[a], [b]]);
   report([{ ...live, addresses: [{ address: a }] }], 'engine:a', 20_000, grace);
   assert.equal([allocated(four), allocated(six)], [[a], []]);
+});
+
+test('a purge leaves the pools that containers have addresses of', async () => {
+  const { pool, address, ledger, clock, report } = open();
+  const [used, empty, leaked] = [await pool('10.5.0.0/24'), await pool('10.6.0.0/24'), await pool('10.7.0.0/24')];
+  await address(empty, { isGateway: true });
+  clock.now += 20_000;
+  const live = await address(used);
+  await address(leaked);
+  clock.now += 20_000;
+  report([network('10.5.0.0/24', [live]), { ...network('10.7.0.0/24', []), networkId: 'seven' }]);
+  const expected = [
+    { kind: 'pool', name: '10.5.0.0/24', kept: '1 of its addresses is in use' },
+    { kind: 'pool', name: '10.6.0.0/24' },
+    { kind: 'pool', name: '10.7.0.0/24' },
+  ];
+  assert.equal(purgePools(ledger, true), expected);
+  assert.is(ledger.pools().length, 3);
+  assert.equal(purgePools(ledger, false), expected);
+  assert.equal(
+    ledger.pools().map((entry) => entry.poolId),
+    [used],
+  );
 });
 
 test('after a reboot the addresses of containers are free for their owners, gateways stay', async () => {
