@@ -18,6 +18,7 @@ import { processEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder, exitFolder } from './folder.ts';
 import type { Container } from './registry.ts';
+import { removeStopped } from './remove-stopped.ts';
 import { holdRoot, releaseRoot } from './root-mount.ts';
 
 /** A runtime that does not answer is given up; engines' clients wait longer than this. */
@@ -51,6 +52,8 @@ export async function startContainer(engine: Engine, container: Container): Prom
       pid: 0,
     });
     container.settle('exited');
+    // `--rm` holds for a container that never ran, too: the client waits for its removal.
+    if (container.record.hostConfig.AutoRemove) await removeStopped(engine, container, { force: true, volumes: true });
     throw failure.error;
   }
   emitContainerEvent(engine, container, 'start');

@@ -12,8 +12,8 @@ import { bareIp } from '../network/pools.ts';
 import type { OciMount } from '../runtime/default-mounts.ts';
 
 const resolverAddress = '127.0.0.11';
-/** 127.0.0.11 and port 53 as /proc/net/udp writes them: little-endian address, big-endian port, hexadecimal. */
-const resolverSocket = '0B00007F:0035';
+/** 127.0.0.11 as the local address of a line of /proc/net/udp: little-endian, hexadecimal; any port, for it may be redirected. */
+const resolverSocket = ': 0B00007F:';
 
 export function sandboxFiles(config: ShimConfig, id: string) {
   const { data } = containerFolder(config, id);
