@@ -29,7 +29,8 @@ const shareOfDisk = 0.1;
 
 /** Throws PROTO_OPTION and PROTO_OPTION_UNKNOWN. `folder` is on the file system that the default depends on. */
 export function parseLogConfig(config: Readonly<Record<string, unknown>>, folder: string): LogConfig {
-  const given = Object.entries(config).map(([name, value]): [string, string] => [
+  const set = Object.entries(config).filter(([, value]) => !Array.isArray(value) || value.length > 0);
+  const given = set.map(([name, value]): [string, string] => [
     name,
     Array.isArray(value) ? value.join(',') : String(value),
   ]);

@@ -1,0 +1,100 @@
+/** The daemon killed at random points under load: every line of a numbered stream is in the log, in order, afterwards. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeLogFrame } from '../../plugins/sdk/index.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { type LogSession, logInfo, openLogSession } from '../support/log-session.ts';
+import { requires } from '../support/requires.ts';
+
+requires('root');
+
+const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 6);
+let host: Host;
+let logd: Daemon;
+
+test.before(async () => {
+  host = await createHost({ name: 'logcrash' });
+  logd = await startDaemon('logd', host, { config: { engines: [] }, logLevel: 'info' });
+});
+
+test.after(() => host.close());
+
+/** Writes numbered lines in bursts until told to stop; returns how many. */
+async function flood(session: LogSession, stopped: () => boolean): Promise<number> {
+  let number = 0;
+  while (!stopped()) {
+    const burst: Buffer[] = [];
+    const size = 1 + Math.floor(Math.random() * 400);
+    for (let index = 0; index < size; index++) {
+      const line = Buffer.from(`line ${number++} ${'x'.repeat(Math.floor(Math.random() * 200))}`);
+      burst.push(
+        encodeLogFrame({ source: number % 7 ? 'stdout' : 'stderr', timeNano: BigInt(number), line, partial: false }),
+      );
+    }
+    await session.writeRaw(Buffer.concat(burst));
+    if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+  }
+  return number;
+}
+
+for (const driver of ['cleat-json-file', 'cleat-syslog'] as const) {
+  test(`${driver}: ${rounds} rounds of SIGKILL lose nothing and double nothing`, async () => {
+    // The server of cleat-syslog does not exist: the local log is complete all the same.
+    const config = {
+      'max-size': '2m',
+      'max-file': '1000',
+      ...(driver === 'cleat-syslog' && { 'syslog-address': 'tcp://127.0.0.1:9' }),
+    };
+    const session = openLogSession(logd, driver, logInfo(config));
+    await session.start();
+    let stopped = false;
+    const flooding = flood(session, () => stopped);
+    for (let round = 0; round < rounds; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 120));
+      await logd.kill();
+      await logd.start();
+    }
+    stopped = true;
+    const count = await flooding;
+    const took = await session.stop();
+    assert.ok(took < 2000, `StopLogging took ${took} ms`);
+    const numbers = (await session.lines()).map((line) => Number(line.split(' ')[1]));
+    assert.is(
+      numbers.findIndex((number, index) => number !== index),
+      -1,
+      'every line once and in order',
+    );
+    assert.is(numbers.length, count);
+  });
+}
+
+test('what was in the pipe when daemon and engine died is found again', async () => {
+  const session = openLogSession(logd, 'cleat-json-file', logInfo({}));
+  await session.start();
+  await session.write('first');
+  await logd.kill();
+  await session.write('second', 'third');
+  await logd.start();
+  const took = await session.stop();
+  assert.ok(took < 2000);
+  assert.equal(await session.lines(), ['first', 'second', 'third']);
+});
+
+test('a FIFO that lost its engine ends the session at the restart', async () => {
+  const session = openLogSession(logd, 'cleat-json-file', logInfo({}));
+  await session.start();
+  await session.write('before');
+  await logd.kill();
+  await session.write('in the pipe');
+  session.vanish();
+  await logd.start();
+  // The kernel drops a pipe's content with its last end: what remains is what was on disk.
+  const following = session.read({ follow: true });
+  assert.equal(
+    (await following).map(({ line }) => Buffer.from(line).toString()),
+    ['before\n'],
+  );
+});
+
+test.run();
