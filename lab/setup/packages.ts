@@ -12,6 +12,7 @@ export const runtimePackages = [
   'procps',
   'util-linux',
   'busybox-static',
+  'curl',
 ] as const;
 
 /** The engine of Debian 12, where the machine has none. */
