@@ -39,6 +39,18 @@ export async function inspectContainer(socketPath: string, name: string): Promis
   throw new CommandFailure(message);
 }
 
+/** The id of the engine's network of that name; undefined when there is no engine, or no such network. */
+export async function findNetworkId(engine: string | undefined, name: string): Promise<string | undefined> {
+  try {
+    const { status, body } = await get(findEngineSocket(engine), `/networks/${encodeURIComponent(name)}`);
+    return status === 200 ? (body as { Id: string }).Id : undefined;
+  } catch (error) {
+    // Without an engine a network of ours is found by its id.
+    if (engine === undefined && error instanceof CommandFailure) return undefined;
+    throw error;
+  }
+}
+
 function get(socketPath: string, path: string): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, path, timeout: 10_000, headers: { host: 'docker' } }, (response) => {

@@ -14,6 +14,7 @@ interface NetshootOptions extends GlobalOptions {
   readonly container?: string;
   readonly network?: string;
   readonly engine?: string;
+  readonly pluginDir: string;
   readonly '--'?: readonly string[];
 }
 
@@ -28,6 +29,11 @@ export const netshootCommand: Command<NetshootOptions> = {
         type: 'string',
         describe: "The engine's socket (default: DOCKER_HOST, then the usual places)",
       })
+      .option('plugin-dir', {
+        type: 'string',
+        default: '/run/docker/plugins',
+        describe: 'Where the sockets of the drivers are',
+      })
       .parserConfiguration({ 'populate--': true })
       .example('$0 netshoot web', 'a shell in the network of web')
       .example('$0 netshoot web -- tcpdump -ni eth0', 'capture there')
@@ -38,7 +44,9 @@ export const netshootCommand: Command<NetshootOptions> = {
       throw new CommandFailure('name a container, or a network with --network, and not both', exitCodes.usage);
     }
     if (args.network !== undefined) {
-      process.exitCode = await visitNetwork(args.runDir, args.network, (path) => runIn(path, command));
+      process.exitCode = await visitNetwork({ ...args, network: args.network, engine: args.engine }, (path) =>
+        runIn(path, command),
+      );
       return;
     }
     const state = await inspectContainer(findEngineSocket(args.engine), args.container ?? '');
