@@ -1,0 +1,158 @@
+/** Whole messages in, whole replies out; mutated and cut ones by the thousand. */
+import { decode, encode } from 'dns-packet';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Forwarder } from './forwarder.ts';
+import { QueryLog, type QueryLogEntry } from './query-log.ts';
+import { parseRecord } from './rdata.ts';
+import { type Asker, Responder } from './responder.ts';
+import { Stats } from './stats.ts';
+import { View } from './view.ts';
+import { Zone } from './zone.ts';
+
+function makeAsker(transport: 'udp' | 'tcp' = 'udp'): Asker {
+  const zone = new Zone('net');
+  const source = { reason: 'alias' };
+  zone.put(
+    'x',
+    new Map([['web', ['192.0.2.1', '192.0.2.2'].map((text) => ({ ...parseRecord(text, 'web'), source }))]]),
+  );
+  const view = new View({ label: 'net', zones: [zone], forwarder: new Forwarder([], () => 0), stats: new Stats() });
+  return { view, transport, client: { pending: 0 }, address: '192.0.2.9', port: 5353 };
+}
+
+const log = new QueryLog();
+const responder = new Responder(log, () => 0);
+
+function question(name: string, type = 'A', class_ = 'IN'): Buffer {
+  return encode({
+    type: 'query',
+    id: 99,
+    flags: 0x100,
+    questions: [{ name, type: type as 'A', class: class_ as 'IN' }],
+  });
+}
+
+const rcodeOf = (reply: unknown): number => (reply as Buffer)[3]! & 15;
+
+test('a question of every kind gets its rcode', async () => {
+  const asker = makeAsker();
+  assert.is(rcodeOf(responder.respond(question('web'), asker)), 0);
+  assert.is(rcodeOf(responder.respond(question('nosuch'), asker)), 3);
+  assert.is(rcodeOf(responder.respond(question('web', 'A', 'CH'), asker)), 5);
+  assert.is(rcodeOf(responder.respond(question('web', 'A', 'ANY'), asker)), 0);
+  assert.is(rcodeOf(responder.respond(question('web', 'AXFR'), asker)), 5);
+  assert.is(rcodeOf(await responder.respond(question('example.org'), asker)), 2, 'nobody to ask');
+  const notify = question('web');
+  notify[2] = 0x21;
+  const reply = responder.respond(notify, asker) as Buffer;
+  assert.is(rcodeOf(reply), 4);
+  assert.is(reply[2]! & 0x78, 0x20, 'the opcode comes back');
+  const two = Buffer.concat([question('web'), question('web').subarray(12)]);
+  two[5] = 2;
+  assert.is(rcodeOf(responder.respond(two, asker)), 1, 'RFC 9619');
+});
+
+test('a response, and what is shorter than a header, gets no reply', () => {
+  const asker = makeAsker();
+  assert.is(responder.respond(Buffer.alloc(11), asker), undefined);
+  assert.is(responder.respond(responder.respond(question('web'), asker) as Buffer, asker), undefined);
+});
+
+test('EDNS of a later version gets BADVERS, with ours', () => {
+  const opt = {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: 1232,
+    flags: 0,
+    ednsVersion: 1,
+    extendedRcode: 0,
+    flag_do: false,
+    options: [],
+  };
+  const asked = encode({ type: 'query', id: 1, questions: [{ name: 'web', type: 'A' }], additionals: [opt as never] });
+  const reply = decode(responder.respond(asked, makeAsker()) as Buffer);
+  const back = reply.additionals?.[0] as { extendedRcode?: number; ednsVersion?: number };
+  assert.is(back.extendedRcode, 1);
+  assert.is(back.ednsVersion, 0);
+  assert.is(reply.answers?.length, 0);
+});
+
+test('a client has a bounded number of questions under way', async () => {
+  const strict = new Responder(log, () => 0, { pendingPerClient: 2, pendingInAll: 10 });
+  const asker = makeAsker();
+  const waiting = [1, 2].map((n) => strict.respond(question(`${n}.example.org`), asker));
+  assert.is(rcodeOf(strict.respond(question('3.example.org'), asker)), 5);
+  assert.is(rcodeOf(strict.respond(question('web'), asker)), 0, 'what we know is answered still');
+  await Promise.all(waiting);
+  assert.is(strict.pending, 0);
+  assert.ok(strict.respond(question('4.example.org'), asker) instanceof Promise);
+});
+
+test('the log says who asked, what, and why it was answered so', async () => {
+  const entries: QueryLogEntry[] = [];
+  const end = log.subscribe((entry) => entries.push(entry));
+  await responder.respond(question('WEB'), makeAsker());
+  await responder.respond(question('nosuch'), makeAsker());
+  end();
+  await responder.respond(question('web'), makeAsker());
+  assert.equal(
+    entries.map(({ network, client, name, type, rcode, outcome, source, answers }) => [
+      network,
+      client,
+      name,
+      type,
+      rcode,
+      outcome,
+      source,
+      answers,
+    ]),
+    [
+      ['net', '192.0.2.9', 'web.', 'A', 'NOERROR', 'local', 'alias', 2],
+      ['net', '192.0.2.9', 'nosuch.', 'A', 'NXDOMAIN', 'nxdomain', 'no such container', 0],
+    ],
+  );
+});
+
+test('10 000 mutated messages get a well-formed reply or none', () => {
+  const asker = makeAsker();
+  const opt = {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: 1232,
+    flags: 0,
+    ednsVersion: 0,
+    extendedRcode: 0,
+    flag_do: false,
+    options: [],
+  };
+  const seeds = [
+    question('web'),
+    question('a.b.c.nosuch.invalid'),
+    question('_http._tcp.web', 'SRV'),
+    encode({ type: 'query', id: 3, questions: [{ name: 'web', type: 'AAAA' }], additionals: [opt as never] }),
+  ];
+  let replies = 0;
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...seeds),
+      fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 5 }),
+      fc.nat(80),
+      (seed, changes, length) => {
+        const message = Buffer.from(length > 60 ? seed : seed.subarray(0, Math.max(length, 1)));
+        for (const [at, value] of changes) if (at < message.length) message[at] = value;
+        const reply = responder.respond(Buffer.from(message), asker);
+        if (!(reply instanceof Buffer)) return;
+        replies++;
+        assert.ok((reply[2]! & 0x80) !== 0 && reply.length >= 12 && reply.length <= 1232);
+        assert.is(reply.readUInt16BE(0), message.readUInt16BE(0));
+        decode(reply);
+      },
+    ),
+    { numRuns: 10_000 },
+  );
+  assert.ok(replies > 1000, `${replies} replies`);
+});
+
+test.run();
