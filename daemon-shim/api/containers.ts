@@ -10,6 +10,7 @@ import { killContainer, restartContainer, type StopOptions, stopContainer } from
 import type { Engine } from '../engine.ts';
 import { badRequest } from './api-error.ts';
 import { parseFilters } from './filters.ts';
+import { sendLogs } from './logs.ts';
 import { isTrue, parseInteger, queryOf } from './query.ts';
 
 const waitConditions: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
@@ -65,6 +66,10 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
     });
     await reply.code(204).send();
   });
+
+  app.get('/containers/:id/logs', (request, reply) =>
+    sendLogs(engine, containerOf(request, engine), queryOf(request), reply),
+  );
 
   app.post('/containers/:id/wait', async (request, reply) => {
     const container = containerOf(request, engine);

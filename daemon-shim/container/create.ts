@@ -11,7 +11,7 @@ import { mergeEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import { randomName } from './name.ts';
-import { type ContainerConfig, never } from './record.ts';
+import { type ContainerConfig, type HostConfig, never } from './record.ts';
 import type { Container } from './registry.ts';
 
 export interface CreateRequest {
@@ -28,7 +28,7 @@ export interface CreateResult {
 
 export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
   const given = decodeContainerConfig(request.body);
-  const hostConfig = resolveNetworkMode(engine, decodeHostConfig(request.body));
+  const hostConfig = withLogDefaults(engine, resolveNetworkMode(engine, decodeHostConfig(request.body)));
   if (request.name !== undefined) engine.containers.checkName(request.name);
   const image = engine.images.get(given.Image);
   const id = randomBytes(32).toString('hex');
@@ -63,6 +63,14 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   });
   emitContainerEvent(engine, container, 'create');
   return { container, warnings: [] };
+}
+
+/** The default driver brings its own options; those of the user win. */
+function withLogDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
+  const { Type: type, Config: given } = hostConfig.LogConfig;
+  const { logDriver, logOpts } = engine.config;
+  if (type !== '' && type !== logDriver) return hostConfig;
+  return { ...hostConfig, LogConfig: { Type: logDriver, Config: { ...logOpts, ...given } } };
 }
 
 /** The user's fields win; environment, labels, ports and volumes are joined. */

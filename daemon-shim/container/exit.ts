@@ -28,6 +28,8 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   };
   await attempt('reading the last output', () => container.streams?.finish());
   container.streams = undefined;
+  await attempt('ending the log session', () => container.logSession?.stop());
+  container.logSession = undefined;
   await attempt('removing the runtime state', () =>
     deleteFromRuntime(chooseRuntime(engine, container.record.hostConfig.Runtime), container.id, cleanUpTimeoutMs),
   );

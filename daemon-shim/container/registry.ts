@@ -4,6 +4,7 @@
  */
 import type { Store, Table } from '../../plugins/store/store.ts';
 import { ApiError, badRequest, conflict, noSuchContainer } from '../api/api-error.ts';
+import type { LogSession } from '../log/session.ts';
 import type { ContainerStreams } from '../runtime/stdio.ts';
 import type { ContainerRecord, ContainerState } from './record.ts';
 
@@ -19,6 +20,8 @@ export class Container {
   readonly #waiters = new Set<{ readonly condition: WaitCondition; readonly resolve: (exitCode: number) => void }>();
   #streams: ContainerStreams | undefined;
   #streamWaiters: (() => void)[] = [];
+  /** Open while it runs, unless the driver is none. */
+  logSession: LogSession | undefined;
   /** Set by stop, kill and rm, so that a restart policy does not bring it back meanwhile. */
   stopRequested = false;
   /** A restart that waits for its back-off to pass. */

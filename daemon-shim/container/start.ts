@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
+import { startLogging } from '../log/start-logging.ts';
 import { bareIp } from '../network/pools.ts';
 import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
@@ -69,6 +70,8 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
   const hostname = record.config.Hostname;
+  const logging = await startLogging(engine, container);
+  undo.push(() => logging?.stop());
   const networkNamespace = await prepareNetwork(engine, container, undo);
   const spec = makeSpec({
     record,
@@ -103,9 +106,12 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   }
   undo.push(() => deleteFromRuntime(runtime, container.id, runtimeTimeoutMs));
   const streams = terminal ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
+  if (logging !== undefined) streams.output.listen(logging.listener);
+  container.logSession = logging;
   container.streams = streams;
   undo.push(() => {
     container.streams = undefined;
+    container.logSession = undefined;
     streams.release();
   });
   const startTicks = processStartTicks(pid);
