@@ -47,6 +47,12 @@ const create = (engine: Engine, name: string, ...more: string[]): Promise<string
   engine.docker('network', 'create', '-d', 'bridge', '--ipam-driver', 'cleat-ipam', ...more, name);
 const runContainer = (engine: Engine, network: string, name: string, ...more: string[]): Promise<string> =>
   engine.docker('run', '-d', '--network', network, '--name', name, ...more, 'busybox', 'sleep', '600');
+/** By an API that both engines have: newer commands refuse `--mac-address` to older engines. */
+const runWithMac = async (engine: Engine, network: string, name: string, mac: string): Promise<void> => {
+  const body = { Image: 'busybox', Cmd: ['sleep', '600'], MacAddress: mac, HostConfig: { NetworkMode: network } };
+  assert.is((await engine.api('POST', `/v1.41/containers/create?name=${name}`, body)).status, 201);
+  await engine.docker('start', name);
+};
 const addressOf = (engine: Engine, name: string, field = 'IPAddress'): Promise<string> =>
   engine.docker('inspect', '-f', `{{range .NetworkSettings.Networks}}{{.${field}}}{{end}}`, name);
 const failure = async (what: Promise<unknown>): Promise<string> =>
@@ -86,6 +92,14 @@ async function pools(engine: Engine, networkd: Daemon): Promise<void> {
   assert.match(await failure(create(engine, 'four')), /no default IPv4 pool is free.*IPAM_POOLS_EXHAUSTED/);
   await engine.docker('rm', '-f', 'a1');
   await engine.docker('network', 'rm', 'auto', 'two', 'three');
+  if (engine.version === '28') {
+    // Newer engines leave the IPv6 subnet to the IPAM too.
+    await create(engine, 'six', '--ipv6');
+    await runContainer(engine, 'six', 's1');
+    assert.match(await addressOf(engine, 's1', 'GlobalIPv6Address'), /^fd[0-9a-f]{2}:.*::2$/);
+    await engine.docker('rm', '-f', 's1');
+    await engine.docker('network', 'rm', 'six');
+  }
   await eventually('every pool is released', async () => (await readStatus(networkd)).pools.length === 0);
   await engine.host.run('ip', ['route', 'del', 'blackhole', '10.213.0.0/26']);
 }
@@ -213,7 +227,15 @@ async function replay(engine: Engine, networkd: Daemon): Promise<void> {
   await runContainer(engine, 'again', 'r2');
   assert.is.not(await addressOf(engine, 'r2'), address);
   await engine.docker('exec', 'r2', 'ping', '-c', '1', address);
-  await engine.docker('rm', '-f', 'r1', 'r2');
+  // Where the engine tells MAC addresses, one that the user chose brings the address back.
+  await runWithMac(engine, 'again', 'r3', '02:00:5e:00:53:03');
+  const third = await addressOf(engine, 'r3');
+  await engine.docker('rm', '-f', 'r3');
+  await runContainer(engine, 'again', 'r4');
+  await runWithMac(engine, 'again', 'r3', '02:00:5e:00:53:03');
+  assert.is(await addressOf(engine, 'r3'), third);
+  assert.is.not(await addressOf(engine, 'r4'), third);
+  await engine.docker('rm', '-f', 'r1', 'r2', 'r3', 'r4');
   await engine.docker('network', 'rm', 'again');
   assert.equal((await readStatus(networkd)).pools, []);
 }
@@ -257,8 +279,8 @@ for (const version of engineVersions) {
       await ownDriver(engine, networkd);
     });
   });
-  test(`engine ${version}: replay with live restore`, async () => {
-    const config = { ipam: { 'default-address-pools': [defaultPool], 'request-replay': true } };
+  test(`engine ${version}: replay with live restore, and MAC addresses`, async () => {
+    const config = { ipam: { 'default-address-pools': [defaultPool], 'request-replay': true, 'require-mac': true } };
     await onEngine(version, replay, config, true);
   });
 }
