@@ -51,9 +51,35 @@ export async function findNetworkId(engine: string | undefined, name: string): P
   }
 }
 
+/** Pauses a running container; returns how to let it go on. */
+export async function pauseContainer(socketPath: string, id: string): Promise<() => Promise<void>> {
+  const change = async (verb: 'pause' | 'unpause'): Promise<void> => {
+    const { status, body } = await call(socketPath, 'POST', `/containers/${id}/${verb}`);
+    if (status === 204) return;
+    throw new CommandFailure(
+      `container ${id.slice(0, 12)}: ${(body as { message?: string }).message ?? `status ${status}`}`,
+    );
+  };
+  await change('pause');
+  return () => change('unpause');
+}
+
+/** Names of the volumes that any container refers to, running or not. */
+export async function volumesOfContainers(socketPath: string): Promise<ReadonlySet<string>> {
+  const { status, body } = await get(socketPath, '/containers/json?all=1');
+  if (status !== 200)
+    throw new CommandFailure(`the engine on ${socketPath} does not list its containers: status ${status}`);
+  const containers = body as readonly { readonly Mounts?: readonly { readonly Name?: string }[] }[];
+  return new Set(containers.flatMap(({ Mounts = [] }) => Mounts.flatMap(({ Name }) => Name ?? [])));
+}
+
 function get(socketPath: string, path: string): Promise<{ status: number; body: unknown }> {
+  return call(socketPath, 'GET', path);
+}
+
+function call(socketPath: string, method: 'GET' | 'POST', path: string): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: 10_000, headers: { host: 'docker' } }, (response) => {
+    const call = request({ socketPath, method, path, timeout: 10_000, headers: { host: 'docker' } }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -62,7 +88,7 @@ function get(socketPath: string, path: string): Promise<{ status: number; body: 
       response.on('error', reject);
       response.on('end', () => {
         try {
-          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) });
+          resolve({ status: response.statusCode ?? 0, body: text === '' ? {} : JSON.parse(text) });
         } catch {
           reject(new CommandFailure(`the engine on ${socketPath} answered with something that is no JSON`));
         }

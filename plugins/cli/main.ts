@@ -13,12 +13,14 @@ import { portsCommand } from './ports.ts';
 import { purgeCommand } from './purge.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
+import { volumeCommand } from './volume.ts';
 
 /** In the order of the help text. */
 const commands: readonly Command<GlobalOptions>[] = [
   statusCommand,
   portsCommand,
   dnsCommand,
+  volumeCommand,
   logCommand,
   netshootCommand,
   doctorCommand,

@@ -34,6 +34,7 @@ import { VolumeQueue } from './volume-queue.ts';
 /** How long Unmount waits for the detach behind it: enough for a healthy one, no burden for `docker stop` with a sick one. */
 const unmountPatienceMs = 1000;
 const detachTimeoutMs = 10_000;
+const measureTimeoutMs = 30_000;
 
 export interface VolumeDriverOptions<C extends CommonConfig> {
   readonly backend: Backend<C>;
@@ -393,6 +394,17 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
       const usage = await this.backend.usage(this.volume(record), budget);
       if (this.records.get(name) !== undefined) this.health.usage(name, usage);
     });
+  }
+
+  /** For a command that asks how full everything is, and waits. */
+  async measureAll(): Promise<void> {
+    await Promise.allSettled(
+      this.records.all().map(async (record) => {
+        const budget = startBudget(measureTimeoutMs);
+        const usage = this.#usageNow(record) ?? (await this.backend.usage(this.volume(record), budget));
+        if (this.records.get(record.name) !== undefined) this.health.usage(record.name, usage);
+      }),
+    );
   }
 
   #usageNow(record: VolumeRecord): Usage | undefined {
