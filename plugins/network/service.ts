@@ -12,7 +12,9 @@ import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
 import { dnsServiceOptions } from './dns/options.ts';
-import { startDns } from './dns/start.ts';
+import { type DnsService, startDns } from './dns/start.ts';
+import { watchLostNetworks } from './engine/lost-networks.ts';
+import { type EngineNames, engineNames } from './engine/names.ts';
 import { startIpam } from './ipam/ipam.ts';
 import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
@@ -22,6 +24,8 @@ import { PublishProxy } from './publish/proxy.ts';
 import { Publisher } from './publish/publisher.ts';
 import { FirewallWatch } from './publish/watch.ts';
 import { NetworkRegistry } from './registry.ts';
+
+const removalMs = 4000;
 
 export const networkDaemon: DaemonSpec = {
   name: 'networkd',
@@ -35,7 +39,9 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const filter = new Nftables();
   const firewall = new Firewall(filter, log);
   const registry = new NetworkRegistry((error) => log.error({ err: error }, 'a listener of the registry failed'));
-  const publisher = new Publisher({ store, firewall, log, nameEndpoint: (id) => `the endpoint ${id.slice(0, 12)}` });
+  const publisher = new Publisher({ store, firewall, log, nameEndpoint: (id) => nameEndpoint(names(), id) });
+  let dns: DnsService | undefined;
+  const names = () => engineNames(dns?.engines ?? []);
   const watch = new FirewallWatch(firewall, log);
   const parts: NetworkParts = {
     context,
@@ -56,26 +62,34 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);
   firewall.setProxyPort(proxy?.port);
-  if (firewall.networkCount > 0) firewall.rewrite();
+  firewall.settle();
   const known = new Set(drivers.flatMap((driver) => driver.links()));
   await sweepLinks(parts.socket, known, parts.remover, log);
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
-  const dns = startDns(context, registry);
-  ipam.watch({ networks: registry, engines: dns.engines });
+  dns = startDns(context, registry);
+  const { engines } = dns;
+  ipam.watch({ networks: registry, engines });
+  const remove = async (networkId: string) => {
+    const name = registry.findNetwork(networkId)?.driver;
+    const driver = drivers.flatMap(({ plugins }) => plugins).find((plugin) => plugin.name === name);
+    await driver?.network?.deleteNetwork({ networkId }, AbortSignal.timeout(removalMs));
+  };
+  const lost = watchLostNetworks({ engines, registry, store, log, remove });
 
   return {
     plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],
     control: (app) => {
-      networkRoutes(app, parts, drivers, ipam);
-      dns.control(app);
+      networkRoutes(app, { parts, drivers, ipam, names });
+      dns?.control(app);
     },
     reload: async (next) => {
       ipam.reload(next['ipam']);
       for (const driver of drivers) await driver.reload?.(next);
     },
     stop: async () => {
-      await dns.close();
+      await lost.close();
+      await dns?.close();
       await Promise.all(drivers.map((driver) => driver.stop()));
       await watch.close();
       await proxy?.close();
@@ -87,4 +101,9 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
       store.close();
     },
   };
+}
+
+function nameEndpoint(names: EngineNames, endpointId: string): string {
+  const name = names.container(endpointId);
+  return name === undefined ? `the endpoint ${endpointId.slice(0, 12)}` : `the container ${name}`;
 }

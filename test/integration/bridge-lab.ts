@@ -163,11 +163,11 @@ export async function makeContainer(lab: Lab, networkId: string, options: Contai
   });
   const name = `c${endpointId.slice(0, 8)}`;
   const netns = `/run/netns/${name}`;
+  await host.sh(`ip netns add ${name}`);
   const reply = await client.network.join({ networkId, endpointId, sandboxKey: netns, options: {}, ...ports });
   const { srcName, dstPrefix } = reply.interfaceName;
   const mac = options.mac ?? made.macAddress;
   const lines = [
-    `ip netns add ${name}`,
     `ip link set ${srcName} netns ${name}`,
     `ip -n ${name} link set ${srcName} name ${dstPrefix}0 ${mac ? `address ${mac}` : ''}`,
     `ip -n ${name} link set lo up`,

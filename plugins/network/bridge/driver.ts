@@ -7,6 +7,7 @@
  * kernel has something that no record knows (it goes), afterwards a record may lack its object (it is made again or dropped).
  */
 
+import { existsSync } from 'node:fs';
 import { isKernelError } from '../../linux/errors.ts';
 import { changeBridgePort, changeLink, deleteLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
@@ -190,7 +191,7 @@ export class BridgeDriver implements NetworkDriver {
   async join({ networkId, endpointId, sandboxKey }: JoinRequest): Promise<JoinReply> {
     const plan = this.plan(networkId);
     const endpoint = this.endpoint(endpointId);
-    this.#putState(endpoint, { state: 'joined', sandboxKey });
+    this.#putState(endpoint, { state: 'joined', sandboxKey, sandboxSeen: existsSync(sandboxKey) });
     const { interfaceName } = parseEndpointOptions(endpoint.options, this.parts.services);
     const gateway = gatewayFor(plan, endpoint.address);
     const gatewayIPv6 = gatewayFor(plan, endpoint.addressIPv6);
@@ -281,6 +282,13 @@ export class BridgeDriver implements NetworkDriver {
     });
   }
 
+  /** Whether one of our records stands on the link. */
+  needsLink(name: string): boolean {
+    // The names of host ends hold the beginning of the endpoint's id, which is the key of its record.
+    if (/^cv[0-9a-z]{10}$/.test(name)) return this.records.endpoints.entries(name.slice(2)).length > 0;
+    return this.known().some(({ bridge }) => bridge === name);
+  }
+
   endpoint(endpointId: string): EndpointRecord {
     const record = this.records.endpoints.get(endpointId);
     if (record) return record;
@@ -293,7 +301,7 @@ export class BridgeDriver implements NetworkDriver {
     );
   }
 
-  #putState(endpoint: EndpointRecord, change: Pick<EndpointRecord, 'state' | 'sandboxKey'>): void {
+  #putState(endpoint: EndpointRecord, change: Pick<EndpointRecord, 'state' | 'sandboxKey' | 'sandboxSeen'>): void {
     const record = { ...endpoint, ...change, since: this.parts.now().toISOString() };
     this.records.endpoints.put(record.endpointId, record);
     this.parts.registry.putEndpoint(registryEndpoint(record));

@@ -42,6 +42,8 @@ export interface EndpointRecord {
   readonly macAddress: string;
   readonly options: Readonly<Record<string, string>>;
   readonly sandboxKey?: string;
+  /** The sandbox's path was there when it joined, as seen from here: if it is not any more, the sandbox is gone. */
+  readonly sandboxSeen?: boolean;
 }
 
 export interface BridgeRecords {

@@ -7,6 +7,7 @@
  *     half an endpoint      never joined, or left and not deleted, for a while: dropped, with its link (see sweep.ts)
  *     no record             a link of ours that no record knows: sweep.ts removes it, for all drivers together
  */
+import { existsSync } from 'node:fs';
 import { findLink, type Link, listLinks } from '../../linux/netlink/link.ts';
 import { hostEndName } from '../link/names.ts';
 import { reattachVeth } from '../link/veth.ts';
@@ -74,6 +75,19 @@ function restoreEndpoint(
   reattachVeth(socket, endpoint.endpointId, plan.bridge, !plan.options.interContainer);
 }
 
+/** Builds a bridge again that somebody deleted under us, and puts its links back. Nothing to do while it is there. */
+export function rebuildBridge(driver: BridgeDriver, networkId: string): void {
+  const { socket } = driver.parts;
+  const plan = driver.plan(networkId);
+  const record = driver.network(networkId);
+  if (!record.madeByUs || findLink(socket, plan.bridge)) return;
+  restoreNetwork(driver, plan, record);
+  for (const endpoint of driver.endpointsOf(networkId)) {
+    const hostEnd = findLink(socket, hostEndName(endpoint.endpointId));
+    if (hostEnd) restoreEndpoint(driver, plan, endpoint, hostEnd);
+  }
+}
+
 /** How long the engine may take between two verbs of one endpoint: its retries of a failed call go on for 15 s. */
 export const patienceMs = 30_000;
 
@@ -106,6 +120,10 @@ function staleReason(
 ): string | undefined {
   const age = now - Date.parse(endpoint.since);
   if (!hostEnd) return age > 1000 ? 'its link is gone' : undefined;
+  if (endpoint.state === 'joined' && endpoint.sandboxSeen && !existsSync(endpoint.sandboxKey ?? '')) {
+    // The engine takes a sandbox away only after it has left its networks.
+    return age > 1000 ? 'its sandbox is gone' : undefined;
+  }
   // Verbs that the engine is still repeating may be about to arrive.
   if (age < patienceMs || upMs < patienceMs) return undefined;
   if (endpoint.state === 'created') return 'it was never joined';

@@ -1,12 +1,15 @@
 /** cleat-bridge as the daemon wires it. */
 
+import { monitorRoutes } from '../../linux/netlink/route-socket.ts';
 import { hostEndName } from '../link/names.ts';
 import type { NetworkPart, NetworkParts, PurgeItem } from '../parts.ts';
 import { BridgeDriver } from './driver.ts';
 import { driverName, noServiceOptions, type ServiceOptions } from './options.ts';
-import { dropStaleEndpoints, restoreBridges } from './restore.ts';
+import { dropStaleEndpoints, rebuildBridge, restoreBridges } from './restore.ts';
 
 const staleCheckMs = 10_000;
+/** From the news that a link is gone to the look at what it was for: a container's end brings several. */
+const settleMs = 200;
 
 /** Reads the records and brings the kernel to them; rules are noted in the firewall and written by the caller. */
 export function startBridge(parts: NetworkParts, services: ServiceOptions = noServiceOptions): NetworkPart {
@@ -15,11 +18,20 @@ export function startBridge(parts: NetworkParts, services: ServiceOptions = noSe
   const startedAt = Date.now();
   restoreBridges(driver);
   let timer: NodeJS.Timeout | undefined;
+  let soon: NodeJS.Timeout | undefined;
+  let monitor: { close(): void } | undefined;
   let checking: Promise<void> = Promise.resolve();
   const check = () => {
+    soon = undefined;
     checking = checking
-      .then(() => dropStaleEndpoints(driver, startedAt))
+      .then(async () => {
+        for (const { networkId } of driver.known()) rebuildBridge(driver, networkId);
+        await dropStaleEndpoints(driver, startedAt);
+      })
       .catch((error: unknown) => log.warn({ err: error }, 'stale endpoints could not be looked for'));
+  };
+  const checkSoon = () => {
+    soon ??= setTimeout(check, settleMs).unref();
   };
   return {
     plugins: [{ name: driverName, network: driver }],
@@ -30,9 +42,19 @@ export function startBridge(parts: NetworkParts, services: ServiceOptions = noSe
     started: () => {
       timer = setInterval(check, staleCheckMs);
       timer.unref();
+      monitor = monitorRoutes({
+        topics: ['link'],
+        // What we delete ourselves has no record any more by the time the kernel tells of it.
+        onChange: (change) => {
+          if (change.kind === 'link' && change.change === 'deleted' && driver.needsLink(change.link.name)) checkSoon();
+        },
+        onLost: checkSoon,
+      });
     },
     stop: async () => {
       clearInterval(timer);
+      clearTimeout(soon);
+      monitor?.close();
       await checking;
     },
     purge: (dryRun) => purge(driver, dryRun),

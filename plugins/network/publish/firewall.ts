@@ -60,9 +60,14 @@ export class Firewall {
     );
   }
 
+  /** With the last network goes the table. */
   removeNetwork(key: string): void {
     const before = this.#networks.get(key);
-    if (before) this.#change(this.#networks, key, undefined, removeNetworkText(before));
+    if (!before) return;
+    if (this.#networks.size === 1 && this.#elements.size === 0 && this.#sections.size === 0) {
+      this.#networks.delete(key);
+      this.removeTable();
+    } else this.#change(this.#networks, key, undefined, removeNetworkText(before));
   }
 
   /** All elements of one owner, in one transaction; what the owner had before goes. */
@@ -102,6 +107,12 @@ export class Firewall {
 
   noteElements(owner: string, elements: readonly Element[]): void {
     if (elements.length > 0) this.#elements.set(owner, elements);
+  }
+
+  /** After restore: the table as noted, or none on a host without networks. */
+  settle(): void {
+    if (this.#networks.size > 0 || this.#sections.size > 0) this.rewrite();
+    else this.removeTable();
   }
 
   /** The whole table as it must be. */
