@@ -215,6 +215,28 @@ test('a gateway that the engine does not tell is the address on the host, else t
   assert.equal(allocated('cleat-local/10.6.0.0/24'), ['10.6.0.1', '10.6.0.2']);
 });
 
+test('what was released after a report is not taken in again because of it', async () => {
+  const { pool, address, report, allocated, driver, clock } = open();
+  const poolId = await pool('10.5.0.0/24');
+  const one = await address(poolId);
+  report([network('10.5.0.0/24', [one])], 'drivers');
+  await driver.releaseAddress({ poolId, address: one });
+  clock.now += 2 * grace;
+  report([network('10.5.0.0/24', [])], 'engine:a');
+  assert.equal(allocated(poolId), [], 'the older report of the drivers still has it');
+});
+
+test('a report from before a pool says nothing about it', async () => {
+  const { pool, report, ledger, driver, clock } = open();
+  const first = await pool('10.5.0.0/24');
+  report([network('10.5.0.0/24', [])], 'drivers');
+  await driver.releasePool({ poolId: first });
+  clock.now += 1;
+  const second = await pool('10.5.0.0/24');
+  report([], 'engine:a');
+  assert.equal(ledger.find(second)?.record.claims, {});
+});
+
 test('both families of a network in one report', async () => {
   const { pool, address, report, allocated } = open();
   const [four, six] = [await pool('10.5.0.0/24'), await pool('fd00:5::/64')];

@@ -31,13 +31,21 @@ export interface ReconcilerParts {
 /** An address is asked for before its endpoint exists: younger ones are never called missing. */
 const settleMs = 10_000;
 
-/** What the reports say about one pool. */
+/** One source lists one pool. */
+interface Listing {
+  readonly source: string;
+  readonly takenAt: number;
+  readonly network: LiveNetwork;
+  readonly pool: LivePool;
+}
+
+/** What the listings of one pool say together. */
 interface PoolView {
   readonly claims: Readonly<Record<string, PoolClaim>>;
   /** Number of the address → container's name, where known. */
-  readonly live: Map<bigint, string | undefined>;
-  /** Union of what the sources know; undefined when none knows. */
-  auxiliary: Set<bigint> | undefined;
+  readonly live: ReadonlyMap<bigint, string | undefined>;
+  /** undefined when no source knows them. */
+  readonly auxiliary: ReadonlySet<bigint> | undefined;
 }
 
 export class Reconciler {
@@ -55,10 +63,15 @@ export class Reconciler {
   report(report: LiveReport): void {
     this.#reports.set(report.source, report);
     this.#takeInPools(report);
-    const views = this.#views();
+    const listings = this.#listings();
     for (const entry of this.#parts.ledger.pools()) {
       // The other space is a swarm manager's: its allocations belong to tasks of any node.
-      if (entry.record.space === 'cleat-local') this.#compare(entry, views.get(formatCidr(entry.cidr)));
+      if (entry.record.space !== 'cleat-local') continue;
+      // An older report may list an earlier network with the same pool.
+      const current = (listings.get(formatCidr(entry.cidr)) ?? []).filter(
+        ({ takenAt }) => takenAt >= entry.record.createdAt,
+      );
+      this.#compare(entry, current, report.source);
     }
   }
 
@@ -71,28 +84,38 @@ export class Reconciler {
     return Array.from(this.#reports.values(), ({ source, takenAt }) => ({ source, takenAt }));
   }
 
-  #compare(stale: PoolEntry, view: PoolView | undefined): void {
-    const entry = view === undefined ? stale : this.#claim(stale, view);
-    if (view === undefined || Object.keys(view.claims).length === 0) {
-      this.#containers.delete(entry.poolId);
-      this.#considerOrphan(entry);
+  #compare(stale: PoolEntry, listings: readonly Listing[], latest: string): void {
+    if (listings.length === 0) {
+      this.#containers.delete(stale.poolId);
+      this.#considerOrphan(stale);
       return;
     }
+    const view = readView(stale.cidr, listings);
+    const entry = this.#claim(stale, view);
     this.#orphanSince.delete(entry.poolId);
     const names = new Map<bigint, string>();
     for (const [value, name] of view.live) if (name !== undefined) names.set(value, name);
     this.#containers.set(entry.poolId, names);
     const since = this.#reportedSince(entry.record);
-    if (since !== undefined) this.#compareAddresses(entry, view, since);
+    const changes = since === undefined ? [] : this.#compareAddresses(entry, view, since);
+    // Only the report that has just come is evidence: in an earlier one there may be what was released since.
+    const fresh = readView(
+      entry.cidr,
+      listings.filter(({ source }) => source === latest),
+    );
+    changes.push(...this.#takeInAddresses(entry, fresh));
+    this.#parts.ledger.change(entry, changes);
   }
 
-  #compareAddresses(entry: PoolEntry, view: PoolView, since: number): void {
-    const { ledger, log, now, graceMs } = this.#parts;
+  #compareAddresses(entry: PoolEntry, view: PoolView, since: number): AddressChange[] {
+    const { log, now, graceMs } = this.#parts;
     const changes: AddressChange[] = [];
     for (const [value, record] of entry.pool.entries()) {
       if (record.state !== 'allocated' || record.kind === 'gateway') continue;
-      const auxiliary = record.kind === 'auxiliary' && (view.auxiliary?.has(value) ?? true);
-      if (record.kind === 'auxiliary' && !auxiliary) changes.push([value, { ...record, kind: 'endpoint' }]);
+      // An engine knows better than the guess at the request.
+      const auxiliary = view.auxiliary?.has(value) ?? record.kind === 'auxiliary';
+      const kind = auxiliary ? 'auxiliary' : 'endpoint';
+      if (record.kind !== kind) changes.push([value, { ...record, kind }]);
       if (auxiliary || view.live.has(value) || record.at + settleMs > since) {
         entry.pool.missingSince.delete(value);
         continue;
@@ -106,8 +129,7 @@ export class Reconciler {
         'address freed: no endpoint has it any more',
       );
     }
-    changes.push(...this.#takeInAddresses(entry, view));
-    ledger.change(entry, changes);
+    return changes;
   }
 
   /** Live addresses without an allocation: state was lost, or a release came for an endpoint that stayed. */
@@ -118,7 +140,7 @@ export class Reconciler {
       const record = entry.pool.get(value);
       if (record?.state === 'allocated') continue;
       // An engine lists an endpoint until its end, and the release comes a moment before.
-      if (record !== undefined && record.releasedAt + graceMs() > now()) continue;
+      if (record !== undefined && record.releasedAt + Math.max(graceMs(), settleMs) > now()) continue;
       const taken: AllocatedAddress = { state: 'allocated', kind: 'endpoint', serial: 0, explicit: true, at: now() };
       changes.push([value, taken]);
       log.warn(
@@ -175,14 +197,14 @@ export class Reconciler {
     return this.#parts.ledger.find(entry.poolId) ?? entry;
   }
 
-  #takeInPools({ networks }: LiveReport): void {
+  #takeInPools({ networks, takenAt }: LiveReport): void {
     const { ledger, log } = this.#parts;
     const local = ledger.pools().filter((entry) => entry.record.space === 'cleat-local');
     for (const network of networks.filter(({ ours }) => ours)) {
       for (const pool of network.pools) {
         const cidr = parseCidr(pool.pool);
         if (local.some((entry) => cidrsOverlap(entry.cidr, cidr))) continue;
-        local.push(this.#takeInPool(pool, network));
+        local.push(this.#takeInPool(pool, network, takenAt));
         log.warn(
           { pool: pool.pool, network: network.networkName ?? network.networkId },
           'pool taken in: a network has it and there was no record',
@@ -191,7 +213,7 @@ export class Reconciler {
     }
   }
 
-  #takeInPool(live: LivePool, network: LiveNetwork): PoolEntry {
+  #takeInPool(live: LivePool, network: LiveNetwork, takenAt: number): PoolEntry {
     const { ledger, now } = this.#parts;
     const pool = formatCidr(parseCidr(live.pool));
     const subPool = live.subPool === undefined ? undefined : formatCidr(parseCidr(live.subPool));
@@ -201,7 +223,7 @@ export class Reconciler {
       ...(subPool === undefined ? {} : { subPool }),
       options: live.options ?? {},
       automatic: false,
-      createdAt: now(),
+      createdAt: takenAt,
       knownOverlaps: [],
       claims: {},
     });
@@ -240,33 +262,33 @@ export class Reconciler {
   }
 
   /** By pool, as text. */
-  #views(): Map<string, PoolView> {
-    const views = new Map<string, PoolView>();
-    for (const { source, networks } of this.#reports.values()) {
-      for (const network of networks) for (const pool of network.pools) this.#addView(views, source, network, pool);
+  #listings(): Map<string, Listing[]> {
+    const listings = new Map<string, Listing[]>();
+    for (const { source, takenAt, networks } of this.#reports.values()) {
+      for (const network of networks) {
+        for (const pool of network.pools) {
+          const key = formatCidr(parseCidr(pool.pool));
+          listings.set(key, [...(listings.get(key) ?? []), { source, takenAt, network, pool }]);
+        }
+      }
     }
-    return views;
+    return listings;
   }
+}
 
-  #addView(views: Map<string, PoolView>, source: string, network: LiveNetwork, pool: LivePool): void {
-    const cidr = parseCidr(pool.pool);
-    const key = formatCidr(cidr);
+function readView(cidr: Cidr, listings: readonly Listing[]): PoolView {
+  const claims: Record<string, PoolClaim> = {};
+  const live = new Map<bigint, string | undefined>();
+  let auxiliary: Set<bigint> | undefined;
+  for (const { source, network, pool } of listings) {
     const { networkId, networkName } = network;
-    const claim: PoolClaim = networkName === undefined ? { networkId } : { networkId, networkName };
-    const before = views.get(key);
-    const view: PoolView = {
-      claims: { ...before?.claims, [source]: claim },
-      live: before?.live ?? new Map(),
-      auxiliary: before?.auxiliary,
-    };
+    claims[source] = networkName === undefined ? { networkId } : { networkId, networkName };
     for (const { address, container } of network.addresses) {
-      for (const value of valuesIn(cidr, [address])) view.live.set(value, container ?? view.live.get(value));
+      for (const value of valuesIn(cidr, [address])) live.set(value, container ?? live.get(value));
     }
-    if (pool.auxiliary !== undefined) {
-      view.auxiliary = new Set([...(view.auxiliary ?? []), ...valuesIn(cidr, pool.auxiliary)]);
-    }
-    views.set(key, view);
+    if (pool.auxiliary !== undefined) auxiliary = new Set([...(auxiliary ?? []), ...valuesIn(cidr, pool.auxiliary)]);
   }
+  return { claims, live, auxiliary };
 }
 
 /** Those that are in the block: a network has one list of addresses for all its pools. */
