@@ -8,6 +8,7 @@ import type { ImageStore } from './image/image-store.ts';
 import type { NetworkRegistry } from './network/registry.ts';
 import type { Plugins } from './plugin/plugins.ts';
 import type { OciRuntime } from './runtime/oci-runtime.ts';
+import type { VolumeRegistry } from './volume/registry.ts';
 
 export interface Engine {
   /** Replaced as a whole when the configuration is read again. */
@@ -17,6 +18,7 @@ export interface Engine {
   readonly containers: ContainerRegistry;
   readonly images: ImageStore;
   readonly networks: NetworkRegistry;
+  readonly volumes: VolumeRegistry;
   readonly plugins: Plugins;
   readonly events: EventLog;
   readonly runtimes: ReadonlyMap<string, OciRuntime>;

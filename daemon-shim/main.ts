@@ -17,6 +17,7 @@ import { NetworkRegistry } from './network/registry.ts';
 import { Plugins } from './plugin/plugins.ts';
 import { watchExits } from './runtime/monitor.ts';
 import { findRuntimes } from './runtime/oci-runtime.ts';
+import { VolumeRegistry } from './volume/registry.ts';
 
 const config: ShimConfig = {
   dataRoot: '/tmp/sh/data',
@@ -50,6 +51,7 @@ const engine: Engine = {
   images: new ImageStore(store, config.dataRoot),
   events: new EventLog(),
   networks: new NetworkRegistry(store),
+  volumes: new VolumeRegistry(store),
   plugins: new Plugins({ ...defaultDirectories, socketDir: config.pluginDir }),
   runtimes: findRuntimes(join(config.execRoot, 'runtimes'), config.runtimes),
 };

@@ -1,6 +1,5 @@
 /** `/networks/…`. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { asObject } from '../container/decode-config.ts';
 import { endpointConfig } from '../container/endpoints.ts';
 import type { Engine } from '../engine.ts';
 import { connectContainer, disconnectContainer } from '../network/connect.ts';
@@ -10,6 +9,7 @@ import { inspectNetwork } from '../network/inspect.ts';
 import { type NetworkRecord, predefinedNames } from '../network/record.ts';
 import { removeNetwork } from '../network/remove.ts';
 import { badRequest } from './api-error.ts';
+import { asObject } from './fields.ts';
 import { type Filters, matchesLabels, parseFilters } from './filters.ts';
 import { queryOf } from './query.ts';
 import { parseUntil } from './until.ts';

@@ -13,6 +13,7 @@ import { type HijackHandler, serveHijack } from './hijack.ts';
 import { networkRoutes } from './networks.ts';
 import { systemRoutes } from './system.ts';
 import { apiVersion, checkVersion, versionPrefix } from './version.ts';
+import { volumeRoutes } from './volumes.ts';
 
 const maxBodyBytes = 16 << 20;
 
@@ -52,6 +53,7 @@ export function createApi(engine: Engine): FastifyInstance {
   systemRoutes(app, engine);
   containerRoutes(app, engine);
   networkRoutes(app, engine);
+  volumeRoutes(app, engine);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void serveHijack(request, socket, head, hijackRouter(engine));
   });

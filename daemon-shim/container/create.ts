@@ -5,6 +5,8 @@ import { badRequest } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
+import { resolveMountPoints } from '../volume/mount-points.ts';
+import { copyUpVolumes } from '../volume/mount-volumes.ts';
 import { decodeContainerConfig, decodeHostConfig } from './decode-config.ts';
 import { endpointsOf, resolveNetworkMode } from './endpoints.ts';
 import { mergeEnvironment } from './environment.ts';
@@ -13,6 +15,8 @@ import { containerFolder } from './folder.ts';
 import { randomName } from './name.ts';
 import { type ContainerConfig, type HostConfig, never } from './record.ts';
 import type { Container } from './registry.ts';
+import { removeStopped } from './remove-stopped.ts';
+import { holdRoot, releaseRoot } from './root-mount.ts';
 
 export interface CreateRequest {
   /** Undefined: a name is made up. */
@@ -57,12 +61,27 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
       restartCount: 0,
       manuallyStopped: false,
     },
-    mounts: [],
+    mounts: await resolveMountPoints(engine, config, hostConfig),
     endpoints: endpointsOf(engine, hostConfig.NetworkMode, request.body),
     ports: {},
   });
+  await fillVolumes(engine, container);
   emitContainerEvent(engine, container, 'create');
   return { container, warnings: [] };
+}
+
+/** What the image has where a volume goes is copied; a failure takes the container back. */
+async function fillVolumes(engine: Engine, container: Container): Promise<void> {
+  if (!container.record.mounts.some((mount) => mount.type === 'volume' && !mount.noCopy)) return;
+  const root = holdRoot(engine, container);
+  try {
+    await copyUpVolumes(engine, container, root);
+  } catch (error) {
+    releaseRoot(engine, container);
+    await removeStopped(engine, container, { force: true, volumes: true });
+    throw error;
+  }
+  releaseRoot(engine, container);
 }
 
 /** The default driver brings its own options; those of the user win. */

@@ -3,6 +3,7 @@
  * their default. Fields that are not read stay as they came and are shown by inspect.
  */
 import { badRequest } from '../api/api-error.ts';
+import { asObject } from '../api/fields.ts';
 import type { ContainerConfig, HostConfig } from './record.ts';
 
 type Kind = 'string' | 'boolean' | 'number' | 'strings' | 'map' | 'list' | 'object';
@@ -157,11 +158,6 @@ export function decodeContainerConfig(body: unknown): ContainerConfig {
 export function decodeHostConfig(body: unknown): HostConfig {
   const given = checkKinds(asObject(asObject(body, 'body')['HostConfig'] ?? {}, 'HostConfig'), hostConfigKinds);
   return { ...emptyHostConfig, ...dropNull(given) } as HostConfig;
-}
-
-export function asObject(value: unknown, what: string): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw badRequest(`invalid JSON: ${what} must be an object`);
 }
 
 function checkKinds(

@@ -1,7 +1,7 @@
 /** Which networks a new container is on: its network mode, and the endpoints of the request's NetworkingConfig. */
 import { badRequest } from '../api/api-error.ts';
+import { asObject } from '../api/fields.ts';
 import type { Engine } from '../engine.ts';
-import { asObject } from './decode-config.ts';
 import type { EndpointConfig, EndpointRecord, HostConfig } from './record.ts';
 
 /** `default` is the default network; `container:NAME` is kept by id, so that a rename changes nothing. */

@@ -5,6 +5,7 @@ import { deleteFromRuntime } from '../runtime/monitor.ts';
 import { detachNetworks } from '../sandbox/attach-networks.ts';
 import { deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
+import { unmountVolumes } from '../volume/mount-volumes.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
@@ -35,6 +36,7 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   );
   await attempt('leaving the networks', () => detachNetworks(engine, container));
   await attempt('removing the sandbox', () => deleteSandbox(sandboxKey(engine.config, container.id)));
+  await attempt('unmounting the volumes', () => unmountVolumes(engine, container));
   await attempt('unmounting the root', () => releaseRoot(engine, container));
   await attempt('removing the bundle', () =>
     rmSync(containerFolder(engine.config, container.id).bundle, { recursive: true, force: true }),

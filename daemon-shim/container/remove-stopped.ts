@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { removeTree } from '../../plugins/linux/remove-tree.ts';
 import type { Engine } from '../engine.ts';
+import { removeVolume } from '../volume/volumes.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
@@ -14,7 +15,7 @@ export interface RemoveOptions {
 }
 
 /** Under the lock; also finishes what an earlier removal left. */
-export async function removeStopped(engine: Engine, container: Container, _options: RemoveOptions): Promise<void> {
+export async function removeStopped(engine: Engine, container: Container, options: RemoveOptions): Promise<void> {
   if (engine.containers.find(container.id) === undefined) return;
   container.updateState({ status: 'removing' });
   const { data, bundle } = containerFolder(engine.config, container.id);
@@ -22,6 +23,17 @@ export async function removeStopped(engine: Engine, container: Container, _optio
   await removeTree(data);
   rmSync(bundle, { recursive: true, force: true });
   engine.containers.remove(container);
+  if (options.volumes) await removeAnonymousVolumes(engine, container);
   emitContainerEvent(engine, container, 'destroy');
   container.settle('removed');
+}
+
+/** Those that nobody else uses; a failure leaves the volume, not the container. */
+async function removeAnonymousVolumes(engine: Engine, container: Container): Promise<void> {
+  for (const { name, anonymous } of container.record.mounts) {
+    if (!anonymous || name === undefined) continue;
+    await removeVolume(engine, name, false).catch((error: unknown) => {
+      engine.log.warn({ err: error, volume: name }, 'removing an anonymous volume');
+    });
+  }
 }

@@ -15,6 +15,7 @@ import { attachNetworks, detachNetworks } from '../sandbox/attach-networks.ts';
 import { sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/files.ts';
 import { createSandbox, deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
+import { mountAll, unmountVolumes } from '../volume/mount-volumes.ts';
 import { processEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder, exitFolder } from './folder.ts';
@@ -70,6 +71,8 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
   const hostname = record.config.Hostname;
+  undo.push(() => unmountVolumes(engine, container));
+  const mounts = await mountAll(engine, container, root);
   const logging = await startLogging(engine, container);
   undo.push(() => logging?.stop());
   const networkNamespace = await prepareNetwork(engine, container, undo);
@@ -79,7 +82,7 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     user,
     hostname,
     networkNamespace,
-    mounts: sandboxFileMounts(engine.config, container.id),
+    mounts: [...sandboxFileMounts(engine.config, container.id), ...mounts],
     env: processEnvironment(record.config, hostname, user.home),
     cgroupsPath: join(record.hostConfig.CgroupParent || '/cleat', container.id),
   });

@@ -1,11 +1,13 @@
 /** The networks by id and name. */
+
 import type { Store, Table } from '../../plugins/store/store.ts';
 import { badRequest, notFound } from '../api/api-error.ts';
+import { NameLocks } from '../name-locks.ts';
 import type { NetworkRecord } from './record.ts';
 
 export class NetworkRegistry {
   readonly #table: Table<NetworkRecord>;
-  readonly #locks = new Map<string, Promise<unknown>>();
+  readonly #locks = new NameLocks();
 
   constructor(store: Store) {
     this.#table = store.table<NetworkRecord>('network', { version: 1 });
@@ -41,14 +43,8 @@ export class NetworkRegistry {
     this.#table.delete(id);
   }
 
-  /** Work on one name at a time: creating, removing. */
+  /** Creating and removing, one at a time for each name. */
   locked<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const result = (this.#locks.get(name) ?? Promise.resolve()).then(work, work);
-    const settled = result.catch(() => {});
-    this.#locks.set(name, settled);
-    void settled.then(() => {
-      if (this.#locks.get(name) === settled) this.#locks.delete(name);
-    });
-    return result;
+    return this.#locks.locked(name, work);
   }
 }

@@ -17,11 +17,11 @@ interface ActivePlugin {
 }
 
 export class Plugins {
-  readonly #directories: PluginDirectories;
+  readonly directories: PluginDirectories;
   readonly #active = new Map<string, Promise<ActivePlugin>>();
 
   constructor(directories: PluginDirectories) {
-    this.#directories = directories;
+    this.directories = directories;
   }
 
   /**
@@ -36,6 +36,15 @@ export class Plugins {
       );
     }
     return client;
+  }
+
+  /** Whether a plugin that is there implements `kind`; false for one that does not answer. */
+  async serves(name: string, kind: DriverKind): Promise<boolean> {
+    try {
+      return (await this.#activate(name)).kinds.includes(kind);
+    } catch {
+      return false;
+    }
   }
 
   /** Drops every connection. */
@@ -57,7 +66,7 @@ export class Plugins {
   async #find(name: string): Promise<ActivePlugin> {
     let address: PluginAddress;
     try {
-      address = await discoverPlugin(name, this.#directories);
+      address = await discoverPlugin(name, this.directories);
     } catch (error) {
       throw new ApiError(404, `plugin "${name}" not found`, { cause: error });
     }
