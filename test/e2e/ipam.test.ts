@@ -24,11 +24,17 @@ async function readAddresses(networkd: Daemon, pool: string, kind: string): Prom
   return (await readStatus(networkd)).addresses.filter((address) => address.pool === pool && address.kind === kind);
 }
 
+const standardConfig = { ipam: { 'default-address-pools': [defaultPool], grace: '1s' } };
+
+type OnEngine = [
+  run: (engine: Engine, networkd: Daemon) => Promise<void>,
+  config?: Readonly<Record<string, unknown>>,
+  liveRestore?: boolean,
+];
+
 async function onEngine(
   version: EngineVersion,
-  run: (engine: Engine, networkd: Daemon) => Promise<void>,
-  config: Readonly<Record<string, unknown>> = { ipam: { 'default-address-pools': [defaultPool], grace: '1s' } },
-  liveRestore = false,
+  ...[run, config = standardConfig, liveRestore = false]: OnEngine
 ): Promise<void> {
   const host = await createHost({ name: `ipam${version.replace('.', '')}` });
   let networkd: Daemon | undefined;
@@ -36,7 +42,7 @@ async function onEngine(
     networkd = await startDaemon('networkd', host, { config });
     await run(await startEngine({ version, host, liveRestore }), networkd);
   } catch (error) {
-    console.log(networkd?.log().split('\n').slice(-30).join('\n'));
+    console.log(version, networkd?.log().split('\n').slice(-30).join('\n'));
     throw error;
   } finally {
     await host.close();
@@ -265,23 +271,31 @@ async function ownDriver(engine: Engine, networkd: Daemon): Promise<void> {
   assert.equal((await readStatus(networkd)).pools, []);
 }
 
-for (const version of engineVersions) {
+const versions = engineVersions.filter((version) => {
   const reason = missing('root', 'bridge', `engine-${version}`);
-  if (reason !== undefined) {
-    console.log(`# skip: ${reason}`);
-    continue;
+  if (reason !== undefined) console.log(`# skip: ${reason}`);
+  return reason === undefined;
+});
+
+/** On all engines at the same time: most of it is an engine waiting for a plugin that is down. */
+async function onEngines(...[run, config, liveRestore]: OnEngine): Promise<void> {
+  const outcomes = await Promise.allSettled(versions.map((version) => onEngine(version, run, config, liveRestore)));
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome.status === 'rejected') throw new Error(`engine ${versions[index]}`, { cause: outcome.reason });
   }
-  test(`engine ${version}: pools, options, leaks, our own driver`, async () => {
-    await onEngine(version, async (engine, networkd) => {
+}
+
+if (versions.length > 0) {
+  test(`engines ${versions.join(', ')}: pools, options, leaks, our own driver`, () =>
+    onEngines(async (engine, networkd) => {
       await pools(engine, networkd);
       await options(engine, networkd);
       await leaks(engine, networkd);
       await ownDriver(engine, networkd);
-    });
-  });
-  test(`engine ${version}: replay with live restore, and MAC addresses`, async () => {
+    }));
+  test(`engines ${versions.join(', ')}: replay with live restore, and MAC addresses`, () => {
     const config = { ipam: { 'default-address-pools': [defaultPool], 'request-replay': true, 'require-mac': true } };
-    await onEngine(version, replay, config, true);
+    return onEngines(replay, config, true);
   });
 }
 
