@@ -39,8 +39,9 @@ export function networkRoutes(app: FastifyInstance, { parts, drivers, ipam, name
   app.get('/networks', () => registry.networks());
   app.get('/endpoints', () => registry.endpoints());
   app.get('/ports', () => portRows(parts, names()));
-  app.get('/purge', () => purge(parts, drivers, true));
-  app.post('/purge', () => purge(parts, drivers, false));
+  const purgeAll = async (dryRun: boolean) => [...(await purge(parts, drivers, dryRun)), ...ipam.purge(dryRun)];
+  app.get('/purge', () => purgeAll(true));
+  app.post('/purge', () => purgeAll(false));
 }
 
 /** One list of flat objects for each kind of thing, for `cleat status`. */
