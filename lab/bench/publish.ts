@@ -124,7 +124,7 @@ async function atThePlugin(stage: Stage, context: BenchContext): Promise<Figure[
  * connections to another port beside that range, against a host that publishes no other.
  */
 async function rangeAndConnections(context: BenchContext): Promise<Figure[]> {
-  const stage = await openStage();
+  const stage = await openStage({ images: ['busybox', 'tools'] });
   try {
     context.say('a range of 10 000 ports, ours');
     const ours = await rangeStart(stage.engine, networks.ours);
@@ -171,12 +171,17 @@ async function rangeStart(engine: Engine, network: string): Promise<number> {
   });
 }
 
+/** Takes connections and closes them, with a backlog that never fills. */
+const acceptor = `import socket
+server = socket.create_server(('', 80), backlog=4096)
+while True: server.accept()[0].close()`;
+
 /** Connections a second to a published port, from the host, with 10 000 other ports published, against one with none. */
 async function connections(stage: Stage, context: BenchContext): Promise<Figure> {
   context.say('new connections to a published port');
-  const fresh = await openStage();
+  const fresh = await openStage({ images: ['busybox', 'tools'] });
   try {
-    const serve = { command: ['httpd', '-f'], networks: [networks.ours] };
+    const serve = { image: 'tools', command: ['python3', '-c', acceptor], networks: [networks.ours] };
     for (const { engine } of [stage, fresh]) {
       await startContainer(engine, await createContainer(engine, 'web', { ...serve, ports: { '80/tcp': [8080] } }));
     }
