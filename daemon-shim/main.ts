@@ -6,16 +6,16 @@ import { defaultDirectories } from '../plugins/sdk/index.ts';
 import { openStore } from '../plugins/store/store.ts';
 import { createApi } from './api/server.ts';
 import type { ShimConfig } from './config/config.ts';
-import { finishExit } from './container/exit.ts';
 import { exitFolder } from './container/folder.ts';
 import { ContainerRegistry } from './container/registry.ts';
+import { restoreContainers } from './container/restore.ts';
+import { watchContainerExits } from './container/watch-exits.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events.ts';
 import { ImageStore } from './image/image-store.ts';
 import { ensurePredefined } from './network/predefined.ts';
 import { NetworkRegistry } from './network/registry.ts';
 import { Plugins } from './plugin/plugins.ts';
-import { watchExits } from './runtime/monitor.ts';
 import { findRuntimes } from './runtime/oci-runtime.ts';
 import { VolumeRegistry } from './volume/registry.ts';
 
@@ -55,10 +55,7 @@ const engine: Engine = {
   plugins: new Plugins({ ...defaultDirectories, socketDir: config.pluginDir }),
   runtimes: findRuntimes(join(config.execRoot, 'runtimes'), config.runtimes),
 };
-watchExits(exitFolder(config), (id, code) => {
-  const container = engine.containers.find(id);
-  if (container !== undefined) void container.locked(() => finishExit(engine, container, code));
-});
+watchContainerExits(engine);
 if (process.argv[2] === 'seed') {
   const { execFileSync } = await import('node:child_process');
   const diff = `sha256:${'1'.repeat(64)}`;
@@ -78,6 +75,7 @@ if (process.argv[2] === 'seed') {
     loaded: new Date().toISOString(),
   });
 }
+await restoreContainers(engine);
 void ensurePredefined(engine);
 rmSync('/tmp/sh/docker.sock', { force: true });
 await createApi(engine).listen({ path: '/tmp/sh/docker.sock' });

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { findMountAt, readMountinfo } from '../../plugins/linux/mountinfo.ts';
 import { check, libc } from '../../plugins/linux/syscall.ts';
 import type { Engine } from '../engine.ts';
+import { withOverlayOptions } from '../image/overlay-options.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
 
@@ -31,6 +32,11 @@ export function releaseRoot(engine: Engine, container: Container): void {
   unmountRoot(engine, container.id);
 }
 
+/** The mount of a container that outlived an earlier shim. */
+export function adoptRoot(container: Container): void {
+  users.set(container.id, 1);
+}
+
 /** Also for what an earlier shim left mounted; success when nothing is. */
 export function unmountRoot(engine: Engine, id: string): void {
   const { merged } = containerFolder(engine.config, id);
@@ -38,13 +44,11 @@ export function unmountRoot(engine: Engine, id: string): void {
 }
 
 function mountRoot(engine: Engine, container: Container): void {
-  const { upper, work, merged } = containerFolder(engine.config, container.id);
+  const { data, upper, work, merged } = containerFolder(engine.config, container.id);
   for (const folder of [upper, work, merged]) mkdirSync(folder, { recursive: true });
-  const image = engine.images.get(container.record.imageId);
-  const lower = engine.images.layerFolders(image).join(':');
-  check(
-    libc.mount('overlay', merged, 'overlay', 0, `lowerdir=${lower},upperdir=${upper},workdir=${work}`),
-    'mount',
-    merged,
+  const { images } = engine;
+  const layers = images.layerNames(images.getById(container.record.imageId));
+  withOverlayOptions({ folder: images.layers.folder, layers, writable: data }, (options) =>
+    check(libc.mount('overlay', merged, 'overlay', 0, options), 'mount', merged),
   );
 }

@@ -2,15 +2,16 @@
  * The streams of a running container, seen from the shim. They live in the container's bundle folder and outlast the shim:
  *
  *     stdout stderr   FIFOs that the container holds open for reading and writing: a shim that is away only fills the pipe
- *     stdin           a FIFO that we write; a `sleep` keeps it open while we are away (pid in stdin.holder)
+ *     stdin           a FIFO that we write
+ *     *.holder        who keeps them open while we are away (fifo-holder.ts)
  *     attach ctl      conmon's, for a terminal: one socket for both directions, one FIFO for the size
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { SeqpacketSocket } from '../../plugins/linux/seqpacket.ts';
 import { check, libc } from '../../plugins/linux/syscall.ts';
+import { endHolder, holdOpen } from './fifo-holder.ts';
 import type { ContainerStdio } from './monitor.ts';
 import { Output, type OutputStream } from './output.ts';
 
@@ -46,12 +47,13 @@ export function makeFifos(bundle: string, openStdin: boolean): ContainerStdio {
   }
   const stdout = openSync(join(bundle, 'stdout'), O_RDWR);
   const stderr = openSync(join(bundle, 'stderr'), O_RDWR);
+  holdOpen(bundle, 'output.holder', [stdout, stderr]);
   if (!openStdin) return { stdout, stderr };
   // A reader and a writer at once, so that neither opening waits for the other.
   const both = openSync(join(bundle, 'stdin'), O_RDWR);
   const stdin = openSync(join(bundle, 'stdin'), O_RDONLY);
   const write = openSync(join(bundle, 'stdin'), O_WRONLY);
-  holdStdin(bundle, write);
+  holdOpen(bundle, 'stdin.holder', [write]);
   closeSync(write);
   closeSync(both);
   return { stdin, stdout, stderr };
@@ -87,7 +89,8 @@ export function openPipeStreams(bundle: string, openStdin: boolean): ContainerSt
     resize: () => {},
     finish: () => {
       for (const [stream, socket] of readers) drain(bundle, stream, socket, output);
-      input?.end();
+      endHolder(bundle, 'stdin.holder');
+      endHolder(bundle, 'output.holder');
       release();
       output.end();
     },
@@ -140,12 +143,6 @@ function drain(bundle: string, stream: OutputStream, socket: Socket, output: Out
   }
 }
 
-function holdStdin(bundle: string, write: number): void {
-  const holder: ChildProcess = spawn('sleep', ['infinity'], { stdio: ['ignore', write, 'ignore'], detached: true });
-  holder.unref();
-  if (holder.pid !== undefined) writeFileSync(join(bundle, 'stdin.holder'), String(holder.pid), { mode: 0o600 });
-}
-
 function openStdinFifo(bundle: string): (ContainerInput & { close(): void }) | undefined {
   let fd: number;
   try {
@@ -163,22 +160,10 @@ function openStdinFifo(bundle: string): (ContainerInput & { close(): void }) | u
         : new Promise((resolve) => socket.once('drain', resolve).once('close', resolve)),
     end: () => {
       socket.end(() => socket.destroy());
-      endHolder(bundle);
+      endHolder(bundle, 'stdin.holder');
     },
     close: () => socket.destroy(),
   };
-}
-
-function endHolder(bundle: string): void {
-  const file = join(bundle, 'stdin.holder');
-  try {
-    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
-    // The pid may be somebody else's by now: ours is a sleep.
-    if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep') process.kill(pid, 'SIGTERM');
-    rmSync(file, { force: true });
-  } catch {
-    // gone already
-  }
 }
 
 function writeControl(bundle: string, line: string): void {

@@ -1,0 +1,88 @@
+/**
+ * At start: what an earlier shim left, brought together with what is there. Containers that still run are adopted with their
+ * streams and get a new log session; those that ended meanwhile are finished with the exit code that conmon wrote; removals
+ * cut short are done again; restart policies are followed.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
+import type { Engine } from '../engine.ts';
+import { closeStaleSession, startLogging } from '../log/start-logging.ts';
+import { readExit } from '../runtime/monitor.ts';
+import { openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
+import { finishExit } from './exit.ts';
+import { containerFolder, exitFolder } from './folder.ts';
+import type { Container } from './registry.ts';
+import { removeStopped } from './remove-stopped.ts';
+import { adoptRoot } from './root-mount.ts';
+import { startContainer } from './start.ts';
+
+/** Exit code of a container whose end nobody saw: the machine went down, or its monitor was killed. */
+const unknownExitCode = 255;
+
+export async function restoreContainers(engine: Engine): Promise<void> {
+  await Promise.all(
+    engine.containers.list().map((container) =>
+      container
+        .locked(() => restoreContainer(engine, container))
+        .catch((error: unknown) => {
+          engine.log.error({ err: error, container: container.id }, 'restoring a container');
+        }),
+    ),
+  );
+}
+
+/** Under the lock. */
+async function restoreContainer(engine: Engine, container: Container): Promise<void> {
+  const { status } = container.state;
+  if (status === 'removing') return removeStopped(engine, container, { force: true, volumes: true });
+  if (container.isRunning) {
+    const alive = isAlive(container);
+    await adopt(engine, container, alive);
+    if (alive) return;
+    await finishExit(engine, container, readExit(exitFolder(engine.config), container.id) ?? unknownExitCode);
+  }
+  if (engine.containers.find(container.id) === undefined || isRestarting(container)) return;
+  if (container.state.status === 'restarting' || startsWithEngine(container)) {
+    await startContainer(engine, container).catch((error: unknown) => {
+      engine.log.warn({ err: error, container: container.id }, 'starting a container by its restart policy');
+    });
+  }
+}
+
+/** Streams and log session of a container that runs, or whose last output is still in its pipes. */
+async function adopt(engine: Engine, container: Container, alive: boolean): Promise<void> {
+  const { record } = container;
+  const { bundle } = containerFolder(engine.config, container.id);
+  if (alive) adoptRoot(container);
+  await closeStaleSession(engine, container);
+  const there = existsSync(join(bundle, record.config.Tty ? 'attach' : 'stdout'));
+  if (!there || (record.config.Tty && !alive)) return;
+  const logging = await startLogging(engine, container).catch((error: unknown) => {
+    engine.log.error({ err: error, container: container.id }, 'no log session for an adopted container');
+    return undefined;
+  });
+  // Opened last: what waits in the pipes is read at once, and somebody has to listen by then.
+  const streams = record.config.Tty ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
+  container.streams = streams;
+  if (logging !== undefined) streams.output.listen(logging.listener);
+  container.logSession = logging;
+}
+
+/** The process of the record, and not another one with its pid. */
+export function isAlive(container: Container): boolean {
+  const { pid, pidStartTime } = container.state;
+  return pid > 0 && processStartTicks(pid) !== undefined && processStartTicks(pid) === pidStartTime;
+}
+
+function isRestarting(container: Container): boolean {
+  return container.restartTimer !== undefined;
+}
+
+/** `always` starts in any case, `unless-stopped` when no user had stopped it. */
+function startsWithEngine(container: Container): boolean {
+  const { Name: name } = container.record.hostConfig.RestartPolicy;
+  const wasStarted = container.state.startedAt !== '0001-01-01T00:00:00Z';
+  if (container.isRunning || !wasStarted) return false;
+  return name === 'always' || (name === 'unless-stopped' && !container.state.manuallyStopped);
+}
