@@ -15,6 +15,7 @@ import fastify, {
   LogController,
 } from 'fastify';
 import { type CallObserver, CallRunner } from './call-runner.ts';
+import { Connections } from './connections.ts';
 import { errorLine, PluginError } from './errors.ts';
 import type { Plugin } from './plugin.ts';
 import { ACTIVATE, encodeActivateReply } from './protocol/activate.ts';
@@ -71,13 +72,14 @@ export function servePlugin(plugin: Plugin, options: ServeOptions = {}): Fastify
   const log = plugin.log;
   if (log?.readLogs !== undefined) {
     const readLogs = log.readLogs.bind(log);
+    const failed = (error: unknown) => app.log.warn({ plugin: plugin.name, err: error }, 'reading logs failed');
     app.post(`/${READ_LOGS}`, async (request, reply) => {
       try {
         const { info, config } = decodeReadLogs(new WireReader(READ_LOGS, parseBody(READ_LOGS, request.body)));
-        await sendStream(reply, (signal) => readLogs({ info, config }, signal), runner.closing);
+        await sendStream(reply, (signal) => readLogs({ info, config }, signal), runner.closing, failed);
         return reply;
       } catch (error) {
-        app.log.warn({ plugin: plugin.name, method: READ_LOGS, err: error }, 'reading logs failed');
+        failed(error);
         // Not with status 200: an engine would read it as frames.
         return await reply.code(500).send(failure(READ_LOGS, error));
       }
@@ -174,13 +176,11 @@ function acceptAnyBody(app: FastifyInstance): void {
   });
 }
 
-/** Idle keep-alive connections would hold up the end for ever, so each one goes when its last answer is out. */
+/** Keep-alive connections would hold up the end for ever, so each one goes when its last answer is out. */
 function closeInOrder(app: FastifyInstance, runner: CallRunner): void {
+  const connections = new Connections(app.server);
   app.addHook('preClose', async () => {
     runner.close();
-    app.server.closeIdleConnections();
-  });
-  app.addHook('onResponse', async () => {
-    if (runner.closing.aborted) setImmediate(() => app.server.closeIdleConnections());
+    connections.close();
   });
 }

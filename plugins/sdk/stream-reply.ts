@@ -8,12 +8,13 @@ const FIRST_CHUNK_MS = 100;
 
 /**
  * Throws only before anything was sent. A source that fails later cuts the connection, so that the client sees a broken
- * stream and not a complete one.
+ * stream and not a complete one; `onBroken` hears of it.
  */
 export async function sendStream(
   reply: FastifyReply,
   open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
   closing: AbortSignal,
+  onBroken: (error: unknown) => void,
 ): Promise<void> {
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, closing]);
@@ -37,7 +38,11 @@ export async function sendStream(
       raw.end();
     } catch (error) {
       if (signal.aborted) raw.end();
-      else raw.destroy(error as Error);
+      else {
+        onBroken(error);
+        // What was written goes out, the mark of the end does not.
+        raw.socket?.destroySoon();
+      }
     }
   } finally {
     reply.raw.off('close', leave);
