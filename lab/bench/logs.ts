@@ -28,7 +28,7 @@ export const bench: Bench = {
     try {
       const logd = await startDaemon('logd', host, {
         config: { engines: [], 'max-total-size': '50g' },
-        logLevel: 'warn',
+        logLevel: 'info',
       });
       const discard = host.start(node, [discardPlugin, '/run/docker/plugins/discard.sock']);
       await eventually('the discarding plugin listens', () => discard.output().includes('ready'));
@@ -114,7 +114,7 @@ async function memory({ say }: BenchContext, host: Host): Promise<Figure[]> {
   say('memory with 200 quiet containers');
   const fresh = await createHost({ name: 'benchlogmem' });
   try {
-    const logd = await startDaemon('logd', fresh, { config: { engines: [] }, logLevel: 'warn' });
+    const logd = await startDaemon('logd', fresh, { config: { engines: [] }, logLevel: 'info' });
     const pid = await logd.pid();
     const idle = residentMb(pid);
     for (let index = 0; index < 200; index++) {
