@@ -4,8 +4,9 @@ import type { CommonConfig } from './common-options.ts';
 import { mountTimeout, startBudget } from './mount-deadline.ts';
 import type { DriverVolumes } from './volume-driver.ts';
 
-/** Old holds are looked at this often; without any, a look costs nothing. */
-const sweepEveryMs = 5000;
+/** Old holds are looked at this often at least; without any, a look costs nothing. */
+const longestSweepMs = 5000;
+const shortestSweepMs = 250;
 const probeEveryMs = 20_000;
 const probeTimeoutMs = 5000;
 const firstRetryMs = 1000;
@@ -19,7 +20,8 @@ export interface Background {
   stop(): void;
 }
 
-export function startBackground(all: readonly AnyVolumes[], log: Logger): Background {
+export function startBackground(all: readonly AnyVolumes[], staleAfterMs: number, log: Logger): Background {
+  const sweepEveryMs = Math.min(longestSweepMs, Math.max(shortestSweepMs, staleAfterMs / 4));
   const stopping = new AbortController();
   const sweeper = setInterval(() => {
     for (const volumes of all) volumes.sweep();

@@ -47,6 +47,7 @@ export async function restoreVolumes<C extends CommonConfig>(
     }
   });
   const mounts = readMountinfo();
+  const mounted = new Set(mountsOfDriver(volumes, facts.layout).map(({ name }) => name));
   for (const record of records.all()) {
     if (!parses(volumes, record, log)) continue;
     if (record.state === 'creating' || record.state === 'removing') {
@@ -56,7 +57,7 @@ export async function restoreVolumes<C extends CommonConfig>(
     const path = volumes.noticeAttached(record, mounts);
     if (path === undefined) continue;
     volumes.health.set(record.name, backend.ownsFileSystem(volumes.volume(record).config) ? 'mounted' : 'idle');
-    if (record.holds.length === 0) void volumes.detachSoon(record.name);
+    if (record.holds.length === 0 && mounted.has(record.name)) void volumes.detachSoon(record.name);
   }
   await unmountStrangers(volumes, facts);
   reportUnknownData(volumes, facts);
@@ -90,16 +91,23 @@ async function finish<C extends CommonConfig>(
   }
 }
 
+/** What is mounted below the driver's folder, with the name of the volume that it should belong to. */
+function mountsOfDriver<C extends CommonConfig>(
+  { backend }: DriverVolumes<C>,
+  layout: Layout,
+): { readonly mountPoint: string; readonly name: string }[] {
+  const folder = join(layout.mounts, backend.driver);
+  return readMountinfo()
+    .filter(({ mountPoint }) => isAtOrBelow(mountPoint, folder))
+    .map(({ mountPoint }) => ({ mountPoint, name: mountPoint.slice(folder.length + 1).split('/')[0] ?? '' }));
+}
+
 /** Mount points of ours that belong to no record: a crash came between the two. */
 async function unmountStrangers<C extends CommonConfig>(
   volumes: DriverVolumes<C>,
   { layout, log }: RestoreFacts,
 ): Promise<void> {
-  const folder = join(layout.mounts, volumes.backend.driver);
-  const strangers = readMountinfo().filter(({ mountPoint }) => {
-    const name = mountPoint.slice(folder.length + 1).split('/')[0] ?? '';
-    return isAtOrBelow(mountPoint, folder) && volumes.records.get(name) === undefined;
-  });
+  const strangers = mountsOfDriver(volumes, layout).filter(({ name }) => volumes.records.get(name) === undefined);
   for (const { mountPoint } of strangers.reverse()) {
     await ensureUnmounted(mountPoint, 'plain', startBudget(unmountTimeoutMs)).then(
       () => log.info({ mountPoint }, 'unmounted: no volume knows it'),

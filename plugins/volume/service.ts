@@ -50,7 +50,7 @@ export async function startVolumeService(context: DaemonContext, options: Volume
       onStep: options.onStep ?? (() => {}),
     });
   });
-  const background = startBackground(all, log);
+  const background = startBackground(all, staleAfterMs, log);
   for (const volumes of all) {
     const wanted = await restoreVolumes(volumes, { newBoot, now: now(), layout, log });
     if (volumes.backend.probe !== undefined) background.retryAtBoot(volumes, wanted);
