@@ -85,7 +85,15 @@ async function pipeline({ rounds, say }: BenchContext, logd: Daemon): Promise<Fi
         const took = await timeMs(async () => {
           await logd.host.run(
             'dd',
-            [`if=${path}`, `of=${session.file}`, `bs=${frameBytes}`, 'status=none', 'conv=notrunc'],
+            [
+              `if=${path}`,
+              `of=${session.file}`,
+              'ibs=1M',
+              `obs=${frameBytes}`,
+              'status=none',
+              'conv=notrunc',
+              'iflag=fullblock',
+            ],
             { timeoutMs: 120_000 },
           );
           await session.stop();

@@ -2,7 +2,7 @@
  * The Docker engine of this machine and a cleat-networkd beside it, for the quick start and the lab: what runs is used as it
  * is, what does not run is started, with everything it keeps below the cache folder, and stopped by `stopWhatWeStarted`.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { callControl, runningDaemons } from '../../plugins/cli/control.ts';
@@ -136,7 +136,18 @@ export async function stopNetworkDaemon(): Promise<void> {
 export async function stopWhatWeStarted(): Promise<void> {
   await stopNetworkDaemon();
   if (await stopBackground(engineProcess())) say('stopped the Docker engine that was started for this');
+  await unmountBelow(folder());
   rmSync(folder(), { recursive: true, force: true });
+}
+
+/** An engine leaves mounts: its data folder on itself, sandboxes of containers that it did not see end. */
+async function unmountBelow(path: string): Promise<void> {
+  // proc_pid_mountinfo(5): the fifth field, with blanks as \040, which our folder does not have.
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .filter((point) => point.startsWith(`${path}/`));
+  for (const point of points.reverse()) await runCommand('umount', ['--lazy', point], { timeoutMs: 10_000 });
 }
 
 function ownSocket(): string {

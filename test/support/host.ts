@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand } from '../../plugins/linux/command.ts';
 import { removeCgroups } from './cgroup.ts';
 import { deadline } from './deadline.ts';
+import { detachLoopDevices } from './loop-devices.ts';
 import { childrenOf, type HostProcess, startProcess } from './process.ts';
 import { cgroupParent, makeRunFolder } from './run-folder.ts';
 
@@ -113,6 +114,7 @@ export async function createHost(options: HostOptions = {}): Promise<Host> {
         process.kill(pid, 'SIGKILL');
       } catch {}
       await exited;
+      detachLoopDevices((file) => file.startsWith(`${dir}/`));
       removeCgroups((group) => `/${group}` === cgroupParent(dir));
       rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { removeCgroups } from './cgroup.ts';
+import { detachLoopDevices } from './loop-devices.ts';
 
 let folder: string | undefined;
 
@@ -26,6 +27,9 @@ export function makeRunFolder(): string {
 /** What a killed process left behind; its namespaces and mounts went with it. */
 export function removeDeadFolders(): void {
   removeCgroups(isDead);
+  detachLoopDevices(
+    (file) => file.startsWith(`${tmpdir()}/`) && isDead(file.slice(tmpdir().length + 1).split('/')[0] ?? ''),
+  );
   for (const entry of readdirSync(tmpdir()).filter(isDead)) {
     try {
       rmSync(join(tmpdir(), entry), { recursive: true, force: true });
