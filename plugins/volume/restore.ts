@@ -13,6 +13,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isAtOrBelow, readMountinfo } from '../linux/mountinfo.ts';
+import { PluginError } from '../sdk/errors.ts';
 import { dropEnded, markOld } from './active-mounts.ts';
 import type { CommonConfig } from './common-options.ts';
 import type { Layout } from './layout.ts';
@@ -39,13 +40,19 @@ export async function restoreVolumes<C extends CommonConfig>(
   const { newBoot, now, log } = facts;
   const { records, backend } = volumes;
   const wanted: string[] = [];
-  records.transaction(() => {
-    for (const record of records.all()) {
-      if (newBoot && record.holds.length > 0) wanted.push(record.name);
-      const holds = newBoot ? [] : dropEnded(markOld(record.holds, now), processLives);
-      if (record.holds.length > 0) records.put({ ...record, holds });
-    }
-  });
+  try {
+    records.transaction(() => {
+      for (const record of records.all()) {
+        if (newBoot && record.holds.length > 0) wanted.push(record.name);
+        const holds = newBoot ? [] : dropEnded(markOld(record.holds, now), processLives);
+        if (record.holds.length > 0) records.put({ ...record, holds });
+      }
+    });
+  } catch (error) {
+    // A full disk must not keep the volumes from those who have them: the holds stay as they were.
+    if (!(error instanceof PluginError && error.code === 'STORE_FULL')) throw error;
+    log.error({ err: error }, 'the disk is full: who holds what could not be written down anew');
+  }
   const mounts = readMountinfo();
   const mounted = new Set(mountsOfDriver(volumes, facts.layout).map(({ name }) => name));
   for (const record of records.all()) {
