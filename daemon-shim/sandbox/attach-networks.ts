@@ -1,5 +1,6 @@
 /** All networks of a starting container, the choice of its gateway, and its published ports. */
 
+import { setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { RemoteError } from '../../plugins/sdk/index.ts';
 import { ApiError } from '../api/api-error.ts';
 import type { EndpointRecord } from '../container/record.ts';
@@ -7,7 +8,6 @@ import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
 import { isBuiltIn } from '../network/record.ts';
 import { type EndpointPorts, joinNetwork, leaveNetwork } from './endpoint.ts';
-import { setDefaultRoutes } from './interface.ts';
 import { choosePorts, portsOf, shownPorts } from './ports.ts';
 import { sandboxKey } from './sandbox.ts';
 

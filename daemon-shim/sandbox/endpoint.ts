@@ -3,6 +3,7 @@
  * sandbox; and back: leave, the link out, deleteEndpoint, address released. Going back goes on after a failure.
  */
 import { randomBytes } from 'node:crypto';
+import { moveIn, moveOut } from '../../plugins/linux/sandbox-link.ts';
 import {
   type EndpointInterface,
   type ExposedPort,
@@ -15,7 +16,6 @@ import type { EndpointConfig, EndpointRecord } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
 import { bareIp } from '../network/pools.ts';
 import type { NetworkRecord, PoolRecord } from '../network/record.ts';
-import { moveIn, moveOut } from './interface.ts';
 
 export interface EndpointPorts {
   readonly exposedPorts: readonly ExposedPort[];

@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { moveIn, setDefaultRoutes } from '../../daemon-shim/sandbox/interface.ts';
 import { createSandbox, deleteSandbox } from '../../daemon-shim/sandbox/sandbox.ts';
+import { moveIn, setDefaultRoutes } from '../linux/sandbox-link.ts';
 import { PluginClient } from '../sdk/index.ts';
 import { callControl } from './control.ts';
 import { findNetworkId } from './engine.ts';

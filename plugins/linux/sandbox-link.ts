@@ -1,12 +1,18 @@
-/** The engine's half of a join: the driver's link goes into the sandbox and gets its name, addresses and routes there. */
-import { addAddress } from '../../plugins/linux/netlink/address.ts';
-import { changeLink, deleteLink, findLink, getLink, listLinks } from '../../plugins/linux/netlink/link.ts';
-import { addRoute, deleteRoute, listRoutes } from '../../plugins/linux/netlink/route.ts';
-import { RouteSocket } from '../../plugins/linux/netlink/route-socket.ts';
-import { openNetns, ownNetns } from '../../plugins/linux/netns.ts';
-import type { JoinReply, StaticRoute } from '../../plugins/sdk/index.ts';
+/** A link goes into another network namespace and gets its name, addresses and routes there; and comes back. */
+import { addAddress } from './netlink/address.ts';
+import { changeLink, deleteLink, findLink, getLink, listLinks } from './netlink/link.ts';
+import { addRoute, deleteRoute, listRoutes } from './netlink/route.ts';
+import { RouteSocket } from './netlink/route-socket.ts';
+import { openNetns, ownNetns } from './netns.ts';
 
-export interface InterfacePlan {
+export interface SandboxRoute {
+  /** CIDR. */
+  readonly destination: string;
+  /** Absent: on the link itself. */
+  readonly nextHop?: string;
+}
+
+export interface SandboxLinkPlan {
   /** The driver's link in our own namespace. */
   readonly srcName: string;
   readonly dstPrefix: string;
@@ -15,11 +21,11 @@ export interface InterfacePlan {
   readonly macAddress?: string;
   /** CIDR. */
   readonly addresses: readonly string[];
-  readonly staticRoutes: readonly StaticRoute[];
+  readonly staticRoutes: readonly SandboxRoute[];
 }
 
 /** Moves and sets up the link; returns its name inside. Undone by moveOut, or by the end of the namespace. */
-export function moveIn(key: string, plan: InterfacePlan): string {
+export function moveIn(key: string, plan: SandboxLinkPlan): string {
   using netns = openNetns(key);
   using host = new RouteSocket();
   using inside = new RouteSocket(netns);
@@ -66,7 +72,10 @@ export function moveOut(key: string, name: string, srcName: string): void {
 }
 
 /** Replaces the default routes of the sandbox. */
-export function setDefaultRoutes(key: string, gateways: Pick<JoinReply, 'gateway' | 'gatewayIPv6'>): void {
+export function setDefaultRoutes(
+  key: string,
+  gateways: { readonly gateway?: string; readonly gatewayIPv6?: string },
+): void {
   using netns = openNetns(key);
   using inside = new RouteSocket(netns);
   const wanted = [
