@@ -165,7 +165,8 @@ function findVersion(
   const text = typed ?? findMountOption(fromO, 'vers') ?? findMountOption(fromO, 'nfsvers');
   const minor = findMountOption(fromO, 'minorversion');
   if (text === undefined && type !== 'nfs4' && minor === undefined) return undefined;
-  const wanted = text?.includes('.') || text === '3' ? text : minor === undefined ? '4.2' : `4.${minor}`;
+  const newest = minor === undefined ? '4.2' : `4.${minor}`;
+  const wanted = text === undefined || text === '4' ? newest : text;
   const version = nfsVersions.find((candidate) => candidate === wanted);
   if (version === undefined) throw refuse(`NFS version ${wanted} is not known`, `use ${nfsVersions.join(', ')}`);
   return version;
