@@ -1,6 +1,7 @@
 /**
  * Every stable error code, with its cause and its cure. Callers match on the code, never on the text.
- * A test holds this table and the one in the SDK's README together. Keep each prefix's codes sorted.
+ * A test holds this table and the one in the SDK's README together: `bin/node plugins/sdk/error-table.ts` writes the latter.
+ * Keep each prefix's codes sorted.
  */
 export interface ErrorMeaning {
   readonly cause: string;

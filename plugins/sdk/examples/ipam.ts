@@ -1,7 +1,7 @@
 /** An IPAM driver in 40 lines: a counter for each pool, kept in one file. `docker network create --ipam-driver example-ipam n1` */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { type IpamDriver, listenPlugin, PluginError } from 'cleat/sdk';
 import ipaddr from 'ipaddr.js';
+import { type IpamDriver, listenPlugin, PluginError } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', file = '/var/lib/example-ipam.json'] = process.argv.slice(2);
 type Pool = { pool: string; subPool: string; taken: string[]; last: string };

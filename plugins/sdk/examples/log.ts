@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
-import { type LogDriver, LogFrameBatch, LogFrameDecoder, listenPlugin } from 'cleat/sdk';
+import { type LogDriver, LogFrameBatch, LogFrameDecoder, listenPlugin } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', folder = '/var/log/example-log'] = process.argv.slice(2);
 const fileOf = (containerId: string) => join(folder, `${containerId}.frames`);

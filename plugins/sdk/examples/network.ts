@@ -1,7 +1,7 @@
 /** A network driver in 40 lines: a bridge a network, a veth pair an endpoint, all by `ip`. `docker network create -d example-network n1` */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { integer, listenPlugin, type NetworkDriver, parseOptions } from 'cleat/sdk';
+import { integer, listenPlugin, type NetworkDriver, parseOptions } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins'] = process.argv.slice(2);
 const schema = { mtu: integer(['com.docker.network.driver.mtu', 'mtu'], { min: 1280, max: 65535, otherwise: 1500 }) };

@@ -1,7 +1,7 @@
 /** A volume driver in 40 lines: every volume is a directory. `docker volume create -d example-volume -o mode=0700 v1` */
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { listenPlugin, notifySystemd, PluginError, parseOptions, text, type VolumeDriver } from 'cleat/sdk';
+import { listenPlugin, notifySystemd, PluginError, parseOptions, text, type VolumeDriver } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', root = '/var/lib/example-volume'] = process.argv.slice(2);
 const schema = { mode: text('mode', { pattern: /^0?[0-7]{3}$/, expected: 'a mode such as 0755', otherwise: '0755' }) };
