@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallReport } from './call-runner.ts';
@@ -213,6 +214,45 @@ test('optional methods that a driver lacks are refused; cluster news are taken a
   const check = await call(app, 'NetworkDriver.GwAllocCheck', { Options: {} });
   assert.match(String(check.body['Err']), /PROTO_UNSUPPORTED/);
   assert.equal((await call(app, 'NetworkDriver.DiscoverNew', { DiscoveryType: 1 })).body, {});
+  await app.close();
+});
+
+test('idle connections are never closed from here', async () => {
+  const app = servePlugin({ name: 'p', volume: volume() });
+  await app.ready();
+  assert.is(app.server.keepAliveTimeout, 0);
+  await app.close();
+});
+
+test('any bytes as a body are answered in JSON, and reach the driver only when they are a request', async () => {
+  const reached: string[] = [];
+  const driver = volume({
+    create: async ({ name }) => void reached.push(name),
+    mount: async ({ name }) => `/mnt/${reached.push(name)}`,
+  });
+  const app = servePlugin({ name: 'p', volume: driver, network: network(), ipam });
+  const methods = [
+    'VolumeDriver.Create',
+    'VolumeDriver.Mount',
+    'NetworkDriver.CreateNetwork',
+    'IpamDriver.RequestPool',
+  ];
+  const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
+  const bodies = fc.oneof(
+    bytes,
+    fc.json().map((text) => Buffer.from(text)),
+    fc.string().map((text) => Buffer.from(text)),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...methods), bodies, async (method, payload) => {
+      const reply = await app.inject({ method: 'POST', url: `/${method}`, payload });
+      assert.is(reply.statusCode, 200);
+      const field = method.startsWith('Ipam') ? 'Error' : 'Err';
+      assert.match(String((reply.json() as Record<string, unknown>)[field]), /\[PROTO_BODY\]$/);
+    }),
+    { numRuns: 300 },
+  );
+  assert.equal(reached, []);
   await app.close();
 });
 

@@ -141,9 +141,6 @@ function createApp(options: ServeOptions): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    // Engines keep two idle connections without limit. One that closes just when a request arrives makes the engine repeat
-    // it without its body, so idle connections are never closed from here; TCP keep-alive finds dead peers.
-    keepAliveTimeout: 0,
     return503OnClosing: false,
     exposeHeadRoutes: false,
   };
@@ -152,6 +149,10 @@ function createApp(options: ServeOptions): FastifyInstance {
     options.tls === undefined
       ? fastify({ ...settings, http })
       : fastify({ ...settings, https: { ...http, ...options.tls, requestCert: options.tls.ca !== undefined } });
+  // Engines keep two idle connections without limit. One that closes just when a request arrives makes the engine repeat it
+  // without its body, so idle connections are never closed from here; TCP keep-alive finds dead peers. Set here, since
+  // fastify takes an option of 0 for none.
+  app.server.keepAliveTimeout = 0;
   return app as unknown as FastifyInstance;
 }
 

@@ -68,6 +68,17 @@ export async function checkTransport(run: ContractRun, subject: Subject, cases: 
       `${name}.NoSuchMethod was answered with success (${shorten(reply.text)})`,
     );
   });
+  await run.check('bytes that are no HTTP do no harm', async () => {
+    for (const bytes of [
+      '\0\x01\xff\xfe',
+      'GET\r\n\r\n',
+      `POST /${cases.bodyless} HTTP/9.9\r\n\r\n`,
+      '{"Name":"x"}\n',
+    ]) {
+      await sendBytes(subject, bytes);
+    }
+    accepted(await subject.send({ method: cases.bodyless }), 'after bytes that are no HTTP');
+  });
   await run.check('a huge body and deep nesting do no harm', async () => {
     const method = cases.needsBody[0] ?? cases.bodyless;
     const huge = `{"Name":"${'x'.repeat(8 << 20)}"}`;
@@ -93,6 +104,20 @@ function accepted(reply: RawReply, when: string): void {
     reply.body !== undefined,
     `a request ${when} was answered with ${shorten(reply.text)}, not with a JSON object`,
   );
+}
+
+/** Whatever comes back, or that nothing does, is fine. */
+async function sendBytes(subject: Subject, bytes: string): Promise<void> {
+  const { url } = subject.address;
+  const socket = url.startsWith('unix://')
+    ? connect(url.slice('unix://'.length))
+    : connect(Number(new URL(url).port), new URL(url).hostname);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // A request that ends in the middle: the plugin sees the end of the connection.
+  socket.once('close', () => resolve()).once('error', () => resolve());
+  socket.on('data', () => undefined).end(bytes, 'latin1');
+  socket.setTimeout(1000, () => resolve());
+  await promise.finally(() => socket.destroy());
 }
 
 async function keepAlive(subject: Subject, method: string): Promise<void> {

@@ -70,8 +70,11 @@ export const ipamMethods = {
   requestPool: method<RequestPoolRequest, RequestPoolReply>({
     name: 'IpamDriver.RequestPool',
     decodeRequest: (body) => {
-      // A request without any field is the shape of a retry that lost its body, never one for "any pool".
-      if (body.keys.length === 0) body.refuse('AddressSpace', 'a string beside Pool, SubPool, Options and V6');
+      // Engines send all five fields. None at all is the shape of a retry that lost its body, never "any pool".
+      const isEmpty = ['AddressSpace', 'Pool', 'SubPool', 'Options', 'V6'].every(
+        (name) => body.raw(name) === undefined,
+      );
+      if (isEmpty) body.refuse('AddressSpace', 'a string beside Pool, SubPool, Options and V6');
       return {
         addressSpace: body.text('AddressSpace'),
         ...present('pool', optionalCidr(body, 'Pool')),
