@@ -66,7 +66,11 @@ export function servePlugin(plugin: Plugin, options: ServeOptions = {}): Fastify
       const left = () => reply.raw.destroyed && !reply.raw.writableFinished;
       return runner
         .run(name, () => prepare(parseBody(name, request.body)), left)
-        .catch((error) => failure(name, error));
+        .catch(async (error) => {
+          // Podman takes every 200 for a success, whatever `Err` says (libpod/plugin/volume_api.go, handleErrorResponse).
+          if (clientOf(request.headers) === 'podman') void reply.code(500);
+          return failure(name, error);
+        });
     });
   }
   const log = plugin.log;
