@@ -30,6 +30,6 @@ check 'the last line arrives' eventually grep -q bye "$WORK/messages"
 show cut -c1-100 "$WORK/messages"
 check 'with the severity of the line' grep -q '^warning.*careful' "$WORK/messages"
 check 'a trace is one message' grep -q 'Trace:#012  at one#012  at two' "$WORK/messages"
-check 'and so is a line of 40 000 bytes, which the engine cuts into three' grep -qE 'x{40000}' "$WORK/messages"
+check 'and so is a line of 40 000 bytes, which the engine cuts into three' awk 'length > 40000 { found = 1 } END { exit !found }' "$WORK/messages"
 check 'docker logs works as well' bash -c "docker logs $name 2>/dev/null | grep -qx hello"
 show logs stats

@@ -25,28 +25,27 @@ export function installPackages(packages: readonly string[]): void {
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) throw new Error(`run as root once to install: ${missing.join(' ')}`);
   say(`installing ${missing.length} Debian packages: ${missing.join(' ')}`);
-  const retry = ['-o', 'Acquire::Retries=3', '-o', 'DPkg::Lock::Timeout=300'];
-  runStep('apt-get', [...retry, '-q', 'update']);
-  withoutServices(() => runStep('apt-get', [...retry, '-q', '-y', '--no-install-recommends', 'install', ...missing]));
+  runStep('sh', ['-c', installScript, 'sh', ...missing], { timeoutMs: 20 * 60_000 });
 }
 
 /**
- * invoke-rc.d asks /usr/sbin/policy-rc.d whether it may start a service; RUNLEVEL=1 with no such file does not hold it
- * back, so the file is put there for the time of the installation (101: not allowed) where the machine has none.
+ * One shell that cleans up whatever happens, Ctrl-C included. An installation that was interrupted earlier is finished first.
+ * invoke-rc.d(8) asks /usr/sbin/policy-rc.d whether it may start a service (101: not allowed); a machine's own file stays.
  */
-function withoutServices(install: () => void): void {
-  const policy = '/usr/sbin/policy-rc.d';
-  if (existsSync(policy)) {
-    install();
-    return;
-  }
-  runStep('sh', ['-c', `printf '#!/bin/sh\\nexit 101\\n' >${policy} && chmod 755 ${policy}`]);
-  try {
-    install();
-  } finally {
-    runStep('rm', ['-f', policy]);
-  }
-}
+const installScript = `
+set -eu
+policy=/usr/sbin/policy-rc.d
+options='-q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300'
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  trap 'exit 130' INT TERM HUP
+  printf '#!/bin/sh\\nexit 101\\n' >$policy
+  chmod 755 $policy
+fi
+dpkg --configure -a
+apt-get $options update
+apt-get $options --no-install-recommends install "$@"
+`;
 
 /** The Debian mirror of this machine's apt sources, either spelling (`deb ...` lines, or deb822 fields). */
 export function debianMirror(): string {
