@@ -43,7 +43,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       address: bytes,
       port,
       reuseAddress: true,
-      freebind: true,
+      // IPv6 addresses cannot be bound while they are checked for duplicates. IPv4 must wait for its address: a socket that was bound
+      // before loses it as the source of its replies.
+      freebind: bytes.length === 16,
       receiveBufferBytes,
       ...(device === undefined ? {} : { device }),
     });

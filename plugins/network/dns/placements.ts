@@ -4,8 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { type Netns, openNetns } from '../../linux/netns.ts';
-import { findIp, type Ip } from '../address/ip.ts';
+import { openUdp } from '../../linux/datagram.ts';
+import { isKernelError } from '../../linux/errors.ts';
+import { inNetns, type Netns, openNetns } from '../../linux/netns.ts';
+import { closeFd } from '../../linux/syscall.ts';
+import { findIp, type Ip, ipToBytes, parseIp } from '../address/ip.ts';
 import type { NetworkRegistry, RegistryEndpoint, RegistryEvent } from '../registry.ts';
 import type { Directory, DnsNetwork } from './directory.ts';
 import { EngineResolver } from './engine-resolver.ts';
@@ -235,6 +238,7 @@ export class Placements {
     sandbox.engine = engine;
     this.#refreshEngine(sandbox);
     try {
+      checkLoopback(netns);
       const listener = await openListener({
         netns,
         address: sandboxAddress,
@@ -254,12 +258,19 @@ export class Placements {
         'answering at 127.0.0.11 in the sandbox',
       );
     } catch (error) {
+      closeSandboxSockets(sandbox);
+      // The loopback interface comes up a moment after the namespace.
+      if (isKernelError(error, 'ENETUNREACH') && performance.now() < until && !sandbox.closed) {
+        setTimeout(
+          () => void this.#openSandbox(sandbox, Math.min(waitMs * 1.5, longestRetryMs), until),
+          waitMs,
+        ).unref();
+        return;
+      }
       log.error(
         { err: error, sandbox: sandbox.key },
         'DNS cannot answer inside the sandbox; its container keeps the resolver that it has',
       );
-      sandbox.listener?.close();
-      sandbox.listener = undefined;
     }
   }
 
@@ -309,15 +320,30 @@ function closeGateway(gateway: Gateway): void {
   gateway.listener = undefined;
 }
 
+/**
+ * Throws ENETUNREACH while the loopback interface is down. Binding would succeed then (a namespace without any route takes every
+ * address for a broadcast one), but replies would leave from 127.0.0.1.
+ */
+function checkLoopback(netns: Netns): void {
+  const connectTo = { address: ipToBytes(parseIp(sandboxAddress)), port: dnsPort };
+  closeFd(inNetns(netns, () => openUdp({ port: 0, connectTo })));
+}
+
 function closeSandbox(sandbox: Sandbox): void {
   sandbox.closed = true;
+  closeSandboxSockets(sandbox);
+}
+
+function closeSandboxSockets(sandbox: Sandbox): void {
   // The redirection goes first: queries find the engine's resolver before ours is gone.
   sandbox.takeover?.close();
   sandbox.takeover = undefined;
   sandbox.listener?.close();
   sandbox.listener = undefined;
   sandbox.engine?.close();
+  sandbox.engine = undefined;
   sandbox.netns?.close();
+  sandbox.netns = undefined;
 }
 
 function linkIndex(name: string | undefined): string {
