@@ -2,6 +2,13 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import {
+  endpointIds as endpoint,
+  goodRequests as good,
+  id,
+  logInfo as info,
+  replaced,
+} from '../../../test/contract/good-requests.ts';
 import { PluginError } from '../errors.ts';
 import { ipamMethods } from './ipam.ts';
 import { decodeReadLogs, encodeReadLogs, logMethods, READ_LOGS } from './log.ts';
@@ -21,70 +28,6 @@ interface AnyMethod {
 const methods = [networkMethods, ipamMethods, volumeMethods, logMethods].flatMap(
   (table) => Object.values(table) as unknown as AnyMethod[],
 );
-
-const id = 'a'.repeat(64);
-const info = { ContainerID: id, ContainerName: '/c', Config: { a: 'b' } };
-const endpoint = { NetworkID: id, EndpointID: id };
-const ports = {
-  'com.docker.network.endpoint.exposedports': [{ Proto: 6, Port: 80 }],
-  'com.docker.network.portmap': [{ Proto: 17, IP: '', Port: 53, HostIP: '127.0.0.1', HostPort: 53, HostPortEnd: 54 }],
-};
-
-/** One good body a method. */
-const good: Record<string, Record<string, unknown>> = {
-  'NetworkDriver.CreateNetwork': {
-    NetworkID: id,
-    Options: { 'com.docker.network.generic': { a: 'b' }, 'com.docker.network.enable_ipv6': true },
-    IPv4Data: [
-      { AddressSpace: 's', Pool: '192.0.2.0/24', Gateway: '192.0.2.1/24', AuxAddresses: { x: '192.0.2.9/24' } },
-    ],
-    IPv6Data: [],
-  },
-  'NetworkDriver.DeleteNetwork': { NetworkID: id },
-  'NetworkDriver.FreeNetwork': { NetworkID: id },
-  'NetworkDriver.AllocateNetwork': {
-    NetworkID: 'x'.repeat(25),
-    Options: { a: 'b' },
-    IPv4Data: [{ Pool: '192.0.2.0/24' }],
-    IPv6Data: null,
-  },
-  'NetworkDriver.GwAllocCheck': { Options: { 'com.docker.network.generic': {} } },
-  'NetworkDriver.CreateEndpoint': {
-    ...endpoint,
-    Interface: { Address: '192.0.2.2/24' },
-    Options: { ...ports, foo: 'bar' },
-  },
-  'NetworkDriver.DeleteEndpoint': endpoint,
-  'NetworkDriver.EndpointOperInfo': endpoint,
-  'NetworkDriver.Join': { ...endpoint, SandboxKey: '/run/netns/x', Options: ports },
-  'NetworkDriver.Leave': endpoint,
-  'NetworkDriver.ProgramExternalConnectivity': { ...endpoint, Options: ports },
-  'NetworkDriver.RevokeExternalConnectivity': endpoint,
-  'NetworkDriver.DiscoverNew': { DiscoveryType: 1, DiscoveryData: { Address: '192.0.2.1' } },
-  'NetworkDriver.DiscoverDelete': { DiscoveryType: 1, DiscoveryData: { Address: '192.0.2.1' } },
-  'IpamDriver.RequestPool': {
-    AddressSpace: 's',
-    Pool: '192.0.2.0/24',
-    SubPool: '192.0.2.0/25',
-    Options: { a: 'b' },
-    V6: false,
-  },
-  'IpamDriver.ReleasePool': { PoolID: 'p' },
-  'IpamDriver.RequestAddress': {
-    PoolID: 'p',
-    Address: '192.0.2.2',
-    Options: { RequestAddressType: 'com.docker.network.gateway' },
-  },
-  'IpamDriver.ReleaseAddress': { PoolID: 'p', Address: '192.0.2.2' },
-  'VolumeDriver.Create': { Name: 'v', Opts: { a: 'b' } },
-  'VolumeDriver.Get': { Name: 'v' },
-  'VolumeDriver.Mount': { Name: 'v', ID: id },
-  'VolumeDriver.Unmount': { Name: 'v', ID: id },
-  'VolumeDriver.Path': { Name: 'v' },
-  'VolumeDriver.Remove': { Name: 'v' },
-  'LogDriver.StartLogging': { File: '/run/docker/logging/x', Info: info },
-  'LogDriver.StopLogging': { File: '/run/docker/logging/x' },
-};
 
 const decoders = methods.filter((method) => method.decodeRequest !== undefined);
 
@@ -127,19 +70,6 @@ test('a missing or empty body and bodies that are no object are PROTO_BODY', () 
     );
   }
 });
-
-/** All ways of replacing one value inside the body, at any depth. */
-function replaced(value: unknown, by: unknown): unknown[] {
-  const here = [by];
-  if (typeof value !== 'object' || value === null) return here;
-  const inside = Object.entries(value).flatMap(([key, inner]) =>
-    replaced(inner, by).map((changed) => {
-      if (Array.isArray(value)) return value.map((item, index) => (String(index) === key ? changed : item));
-      return { ...value, [key]: changed };
-    }),
-  );
-  return [...here, ...inside];
-}
 
 test('one wrong value at any place is refused by name or means nothing', () => {
   for (const method of decoders) {
