@@ -1,4 +1,4 @@
-/** Everything that the verbs share: where things are, what is known, who is told. Made once in main.ts. */
+/** Everything that the verbs share: where things are, what is known, who is told. Made once in service.ts. */
 import type { Logger } from 'pino';
 import type { Store } from '../plugins/store/store.ts';
 import type { ShimConfig } from './config/config.ts';
@@ -21,5 +21,6 @@ export interface Engine {
   readonly volumes: VolumeRegistry;
   readonly plugins: Plugins;
   readonly events: EventLog;
-  readonly runtimes: ReadonlyMap<string, OciRuntime>;
+  /** Replaced as a whole when the configuration is read again. */
+  runtimes: ReadonlyMap<string, OciRuntime>;
 }

@@ -1,81 +1,36 @@
-/** The shim's process: configuration, engine, API sockets. */
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { pino } from 'pino';
-import { defaultDirectories } from '../plugins/sdk/index.ts';
-import { openStore } from '../plugins/store/store.ts';
-import { createApi } from './api/server.ts';
-import type { ShimConfig } from './config/config.ts';
-import { exitFolder } from './container/folder.ts';
-import { ContainerRegistry } from './container/registry.ts';
-import { restoreContainers } from './container/restore.ts';
-import { watchContainerExits } from './container/watch-exits.ts';
-import type { Engine } from './engine.ts';
-import { EventLog } from './events.ts';
-import { ImageStore } from './image/image-store.ts';
-import { ensurePredefined } from './network/predefined.ts';
-import { NetworkRegistry } from './network/registry.ts';
-import { Plugins } from './plugin/plugins.ts';
-import { findRuntimes } from './runtime/oci-runtime.ts';
-import { VolumeRegistry } from './volume/registry.ts';
+/** The process `cleat-shim`: command line in, service started, until it is told to stop. */
 
-const config: ShimConfig = {
-  dataRoot: '/tmp/sh/data',
-  execRoot: '/tmp/sh/exec',
-  hosts: ['unix:///tmp/sh/docker.sock'],
-  pluginDir: '/tmp/sh/plugins',
-  labels: [],
-  defaultRuntime: 'runc',
-  runtimes: {},
-  init: false,
-  liveRestore: true,
-  logDriver: 'cleat-json-file',
-  logOpts: {},
-  defaultNetworkDriver: 'cleat-bridge',
-  defaultIpamDriver: 'cleat-ipam',
-  defaultVolumeDriver: 'cleat-local',
-  shutdownTimeoutSeconds: 15,
-  defaultUlimits: {},
-  dns: [],
-  dnsOptions: [],
-  dnsSearch: [],
-};
-mkdirSync(config.execRoot, { recursive: true });
-mkdirSync(exitFolder(config), { recursive: true });
-const store = openStore(join(config.dataRoot, 'shim.db'));
-const engine: Engine = {
-  config,
-  log: pino({}, pino.destination(2)),
-  store,
-  containers: new ContainerRegistry(store),
-  images: new ImageStore(store, config.dataRoot),
-  events: new EventLog(),
-  networks: new NetworkRegistry(store),
-  volumes: new VolumeRegistry(store),
-  plugins: new Plugins({ ...defaultDirectories, socketDir: config.pluginDir }),
-  runtimes: findRuntimes(join(config.execRoot, 'runtimes'), config.runtimes),
-};
-watchContainerExits(engine);
-if (process.argv[2] === 'seed') {
-  const { execFileSync } = await import('node:child_process');
-  const diff = `sha256:${'1'.repeat(64)}`;
-  const d = engine.images.layerFolder(diff);
-  mkdirSync(d, { recursive: true });
-  execFileSync('sh', [
-    '-c',
-    `mkdir -p ${d}/bin ${d}/etc ${d}/tmp; cp /bin/busybox ${d}/bin; for a in $(/bin/busybox --list | grep -vx busybox); do ln -sf busybox ${d}/bin/$a; done`,
-  ]);
-  engine.images.put({
-    id: `sha256:${'2'.repeat(64)}`,
-    configText: JSON.stringify({ config: { Cmd: ['sh'] } }),
-    diffIds: [diff],
-    size: 1,
-    repoTags: ['busybox:latest'],
-    repoDigests: [],
-    loaded: new Date().toISOString(),
-  });
+import { runDaemons } from '../plugins/sdk/daemon.ts';
+import { type LogLevel, UsageError } from '../plugins/sdk/daemon-flags.ts';
+import { errorLine } from '../plugins/sdk/index.ts';
+import { readVersion } from '../plugins/sdk/version.ts';
+import { helpText } from './config/help.ts';
+import { loadConfig } from './config/load.ts';
+import { ConfigError } from './config/option.ts';
+import { startShim } from './service.ts';
+
+const argv = process.argv.slice(2);
+try {
+  const { config, configFile, instead } = loadConfig(argv);
+  if (instead === 'help') process.stdout.write(`${helpText()}\n`);
+  else if (instead === 'version') process.stdout.write(`cleat-shim version ${readVersion()}\n`);
+  else if (instead === 'validate') process.stdout.write('configuration OK\n');
+  else {
+    const about = 'A minimal engine that the stock docker command drives.';
+    await runDaemons([{ name: 'shim', about, start: (context) => startShim(context, argv) }], {
+      configFile,
+      configGiven: false,
+      runDir: config.runDir,
+      stateDir: config.dataRoot,
+      pluginDir: config.pluginDir,
+      logLevel: (config.debug ? 'debug' : config.logLevel) as LogLevel,
+    });
+  }
+} catch (error) {
+  const wrongUse = (error instanceof ConfigError && error.usage) || error instanceof UsageError;
+  process.stderr.write(
+    `cleat-shim: ${error instanceof ConfigError || error instanceof UsageError ? error.message : errorLine(error)}\n`,
+  );
+  if (wrongUse) process.stderr.write("See 'cleat-shim --help'.\n");
+  process.exitCode = wrongUse ? 2 : 1;
 }
-await restoreContainers(engine);
-void ensurePredefined(engine);
-rmSync('/tmp/sh/docker.sock', { force: true });
-await createApi(engine).listen({ path: '/tmp/sh/docker.sock' });

@@ -2,7 +2,7 @@
  * The Engine API on fastify: version prefixes, errors and the headers that clients look at are handled here, each noun's
  * routes are in the file of its name. Requests that hijack the connection go past fastify (hijack.ts).
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Engine } from '../engine.ts';
@@ -10,16 +10,21 @@ import { ApiError, badRequest, notFound } from './api-error.ts';
 import { attachRoute } from './attach.ts';
 import { containerRoutes } from './containers.ts';
 import { type HijackHandler, serveHijack } from './hijack.ts';
+import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
 import { systemRoutes } from './system.ts';
-import { apiVersion, checkVersion, versionPrefix } from './version.ts';
+import { checkVersion, commonHeaders, versionPrefix } from './version.ts';
 import { volumeRoutes } from './volumes.ts';
 
 const maxBodyBytes = 16 << 20;
 
+/** Makes the server that fastify answers through; the default is plain HTTP. */
+export type ServerFactory = (handler: RequestListener) => Server;
+
 /** Longest-lived first byte: streams of logs, events, attach have no time limit of their own. */
-export function createApi(engine: Engine): FastifyInstance {
+export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyInstance {
   const app = fastify({
+    ...(makeServer === undefined ? {} : { serverFactory: makeServer }),
     bodyLimit: maxBodyBytes,
     loggerInstance: engine.log.child({ part: 'api' }, { level: 'warn' }) as FastifyBaseLogger,
     disableRequestLogging: true,
@@ -44,7 +49,7 @@ export function createApi(engine: Engine): FastifyInstance {
     // The docker command reads an error as JSON only when the type is exactly this.
     if (String(reply.getHeader('content-type')).startsWith('application/json'))
       reply.header('content-type', 'application/json');
-    reply.headers({ 'Api-Version': apiVersion, 'Docker-Experimental': 'false', Ostype: 'linux', Server: 'cleat' });
+    reply.headers(commonHeaders);
   });
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(async () => {
@@ -52,6 +57,7 @@ export function createApi(engine: Engine): FastifyInstance {
   });
   systemRoutes(app, engine);
   containerRoutes(app, engine);
+  imageRoutes(app, engine);
   networkRoutes(app, engine);
   volumeRoutes(app, engine);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {

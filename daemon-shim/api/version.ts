@@ -36,3 +36,11 @@ export function requestVersion(request: FastifyRequest): number {
   const [, major, minor] = versionPrefix.exec(request.originalUrl) ?? [];
   return versionNumber(major === undefined ? apiVersion : `${major}.${minor}`);
 }
+
+/** On every answer: clients look at them before they look at anything else. */
+export const commonHeaders: Readonly<Record<string, string>> = {
+  'Api-Version': apiVersion,
+  'Docker-Experimental': 'false',
+  Ostype: 'linux',
+  Server: 'cleat',
+};

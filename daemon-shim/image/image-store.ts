@@ -1,14 +1,9 @@
-/**
- * Images: their records, and where their layers are unpacked. Layers are shared by chain ID, as the OCI image specification
- * defines it (sha256 of the parent's chain ID, a blank and the layer's diff ID).
- *
- *     DATA_ROOT/layers/CHAIN/diff     one unpacked layer, whiteouts in overlayfs form
- */
+/** Images: their records and names. Their layers are layer-store.ts's. */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { Store, Table } from '../../plugins/store/store.ts';
-import { badRequest, notFound } from '../api/api-error.ts';
+import { notFound } from '../api/api-error.ts';
 import type { ContainerConfig } from '../container/record.ts';
+import { LayerStore } from './layer-store.ts';
 import { formatReference, normalizeReference } from './reference.ts';
 
 /** The `config` of an OCI image configuration. */
@@ -38,6 +33,9 @@ export interface ImageRecord {
   readonly parent?: string;
   /** When it came to this host, RFC 3339. */
   readonly loaded: string;
+  readonly lastTagged?: string;
+  /** Removed by force while stopped containers were made from it: out of sight, but its layers stay as long as they do. */
+  readonly removed?: true;
 }
 
 /** The OCI image configuration, as far as it is read. */
@@ -54,25 +52,35 @@ export interface ImageConfiguration {
 
 export class ImageStore {
   readonly #table: Table<ImageRecord>;
-  readonly #dataRoot: string;
+  readonly #store: Store;
+  readonly layers: LayerStore;
 
   constructor(store: Store, dataRoot: string) {
+    this.#store = store;
     this.#table = store.table<ImageRecord>('image', { version: 1 });
-    this.#dataRoot = dataRoot;
+    this.layers = new LayerStore(store, dataRoot);
   }
 
+  /** Without those that are only kept for their containers. */
   list(): ImageRecord[] {
+    return this.listAll().filter((image) => image.removed !== true);
+  }
+
+  listAll(): ImageRecord[] {
     return this.#table.entries().map(([, record]) => record);
   }
 
-  /** By `name:tag`, name, digest, id or unique id prefix. */
+  /** By `name:tag`, name, digest, id or unique id prefix, in this order. */
   find(reference: string): ImageRecord | undefined {
-    const wanted = reference.replace(/^sha256:/, '');
-    if (/^[0-9a-f]{4,64}$/.test(wanted)) {
-      const matches = this.#table.entries(`sha256:${wanted}`);
-      if (matches.length > 1) throw badRequest(`multiple IDs found with provided prefix: ${reference}`);
-      if (matches[0] !== undefined) return matches[0][1];
-    }
+    const hex = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(reference)?.[1];
+    if (hex?.length === 64) return this.#visible(`sha256:${hex}`);
+    const named = reference.startsWith('sha256:') ? undefined : this.findByName(reference);
+    if (named !== undefined || hex === undefined) return named;
+    const matches = this.#table.entries(`sha256:${hex}`).filter(([, image]) => image.removed !== true);
+    return matches.length === 1 ? matches[0]?.[1] : undefined;
+  }
+
+  findByName(reference: string): ImageRecord | undefined {
     const normal = normalizeReference(reference);
     return this.list().find((image) => image.repoTags.includes(normal) || image.repoDigests.includes(normal));
   }
@@ -84,6 +92,13 @@ export class ImageStore {
     return image;
   }
 
+  /** By full id, also when it is only kept for its containers. */
+  getById(id: string): ImageRecord {
+    const image = this.#table.get(id);
+    if (image === undefined) throw notFound(`No such image: ${id}`);
+    return image;
+  }
+
   put(record: ImageRecord): void {
     this.#table.put(record.id, record);
   }
@@ -92,15 +107,44 @@ export class ImageStore {
     this.#table.delete(id);
   }
 
-  /** The unpacked layers, the topmost first, as overlayfs takes its `lowerdir`. */
-  layerFolders(image: ImageRecord): string[] {
-    return chainIds(image.diffIds)
-      .map((chain) => this.layerFolder(chain))
-      .reverse();
+  /**
+   * Records an image, or finds it again, and gives it these names, which other images lose. Returns those that lost one.
+   * One transaction.
+   */
+  add(record: ImageRecord, tags: readonly string[]): ImageRecord[] {
+    return this.#store.transaction(() => {
+      const known = this.#table.get(record.id);
+      const losers = tags.flatMap((tag) => this.#takeTag(tag, record.id));
+      const base = known === undefined ? record : { ...known, loaded: known.removed ? record.loaded : known.loaded };
+      const { removed: _, ...kept } = base;
+      this.put({
+        ...kept,
+        repoTags: [...new Set([...kept.repoTags, ...tags])],
+        ...(tags.length > 0 ? { lastTagged: record.loaded } : {}),
+      });
+      return losers;
+    });
   }
 
-  layerFolder(chainId: string): string {
-    return join(this.#dataRoot, 'layers', chainId.slice('sha256:'.length), 'diff');
+  #takeTag(tag: string, except: string): ImageRecord[] {
+    const losers = this.listAll().filter((image) => image.id !== except && image.repoTags.includes(tag));
+    for (const image of losers) this.put({ ...image, repoTags: image.repoTags.filter((name) => name !== tag) });
+    return losers;
+  }
+
+  /** Removes the layers that no image needs any more. */
+  async collect(): Promise<void> {
+    await this.layers.collect(new Set(this.listAll().flatMap((image) => image.diffIds)));
+  }
+
+  /** Names of the unpacked layers below `layers.folder`, the topmost first, as overlayfs takes its `lowerdir`. */
+  layerNames(image: ImageRecord): string[] {
+    return image.diffIds.map((diffId) => this.layers.get(diffId).name).reverse();
+  }
+
+  #visible(id: string): ImageRecord | undefined {
+    const image = this.#table.get(id);
+    return image?.removed === true ? undefined : image;
   }
 }
 

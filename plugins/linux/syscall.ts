@@ -64,6 +64,16 @@ export const libc = {
     'int mount(str, str, str, ulong, str)',
   ),
   umount2: bind<[target: string, flags: number]>('int umount2(str, int)'),
+  // files; paths are bytes that end with NUL
+  mknod: bind<[path: Memory, mode: number, device: number]>('int mknod(const void *, uint, ulong)'),
+  lsetxattr: bind<[path: Memory, name: string, value: Memory, size: number, flags: number]>(
+    'int lsetxattr(const void *, str, const void *, size_t, int)',
+  ),
+  lgetxattr: bind<[path: Memory, name: string, into: Memory, size: number]>(
+    'intptr_t lgetxattr(const void *, str, void *, size_t)',
+  ),
+  llistxattr: bind<[path: Memory, into: Memory, size: number]>('intptr_t llistxattr(const void *, void *, size_t)'),
+  syncfs: bind<[fd: number]>('int syncfs(int)'),
   /** No wrapper in glibc: the number of the call (443 on every architecture) is the first argument. */
   quotactlFd: bind<[number: number, fd: number, command: number, id: number, data: Memory]>(
     'intptr_t syscall(intptr_t, int, uint, uint, void *)',
