@@ -222,7 +222,7 @@ export class LogSessions {
       reattached,
       onEnd: (ended) => {
         if (!this.#sessions.delete(ended.file)) return;
-        this.#records.delete(ended.file);
+        if (!ended.stopped) this.#records.delete(ended.file);
         this.tidy();
       },
     });

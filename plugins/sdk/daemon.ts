@@ -8,6 +8,7 @@
  *     STATE_DIR/…              the service's own records
  */
 import { mkdirSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
@@ -135,6 +136,8 @@ export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Log
     throw error;
   }
   log.info({ plugins: service.plugins.map((plugin) => plugin.name), pluginDir }, 'ready');
+  // A daemon that is killed would otherwise never leave its compiled code for the next start (bin/run).
+  flushCompileCache();
   const reload = async () => {
     await service.reload?.(readConfig(flags));
     log.info({ file: flags.configFile }, 'configuration read again');
@@ -143,7 +146,10 @@ export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Log
 }
 
 function controlApp(service: Service, log: Logger, registry: Registry): FastifyInstance {
-  const app = fastify({ loggerInstance: log.child({ part: 'control' }, { level: 'warn' }) as FastifyBaseLogger, bodyLimit: 1 << 20 });
+  const app = fastify({
+    loggerInstance: log.child({ part: 'control' }, { level: 'warn' }) as FastifyBaseLogger,
+    bodyLimit: 1 << 20,
+  });
   app.get('/version', () => ({ version: readVersion(), pid: process.pid }));
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {

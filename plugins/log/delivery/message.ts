@@ -25,6 +25,8 @@ export interface MessageFormat {
 }
 
 /** Bytes to be sent and, for datagrams, where each one ends. */
+const quietBytes = 1024;
+
 export class WireBatch {
   buffer: Buffer;
   length = 0;
@@ -33,9 +35,10 @@ export class WireBatch {
   lineBytes = 0;
   readonly #capacity: number;
 
+  /** `capacity`: what it may keep while it is in use; it starts small. */
   constructor(capacity: number) {
     this.#capacity = capacity;
-    this.buffer = Buffer.allocUnsafe(capacity);
+    this.buffer = Buffer.allocUnsafe(quietBytes);
   }
 
   /** Room for so many bytes behind `length`; returns the buffer to write into. */
@@ -52,6 +55,11 @@ export class WireBatch {
   end(length: number): void {
     this.length = length;
     this.ends.push(length);
+  }
+
+  /** Nothing is to be sent for now: most containers are quiet most of the time. */
+  release(): void {
+    if (this.length === 0 && this.buffer.length > quietBytes) this.buffer = Buffer.allocUnsafe(quietBytes);
   }
 
   clear(): void {

@@ -202,6 +202,7 @@ export class Sender implements Delivery {
       this.#confirm(connection);
       if (moved) continue;
       const waits = this.#acknowledgements.pending || this.#assembler.pending;
+      this.#batch.release();
       await this.#sleep(waits ? checkMs : undefined, signal);
     }
   }

@@ -7,7 +7,14 @@ import { crc32 } from 'node:zlib';
 import { compressLater } from './compress.ts';
 import type { LogFile, LogFiles } from './log-files.ts';
 import type { Survey } from './survey.ts';
-import { fingerprintBytes, readTimeIndex, removeTimeIndex, TimeIndexWriter } from './time-index.ts';
+import {
+  fingerprintBytes,
+  type IndexEntry,
+  readTimeIndex,
+  removeTimeIndex,
+  TimeIndexWriter,
+  writeTimeIndex,
+} from './time-index.ts';
 
 export interface RotationLimits {
   /** A file that has reached this many bytes is rotated before the next record; Infinity: never. */
@@ -28,7 +35,7 @@ export interface ActiveFileOptions {
   readonly files: LogFiles;
   readonly limits: RotationLimits;
   /** Where the sound records end in an existing file, from an offset that an index entry names; and what they add up to. */
-  readonly survey: (fd: number, from: number, size: number) => Survey;
+  readonly survey: (fd: number, from: number, size: number, onChunk: (soFar: Survey) => void) => Survey;
   /** May the oldest file go? A spool says no while it has something to send. Default: always. */
   readonly mayRemove?: (file: LogFile) => boolean;
   readonly mayCompress?: (file: LogFile) => boolean;
@@ -71,16 +78,24 @@ export class ActiveFile {
       const stat = fstatSync(fd);
       const indexPath = this.files.indexPathOf(stat.ino);
       this.#head = readHead(fd);
-      const known = stat.size === 0 ? undefined : readTimeIndex(indexPath, { fingerprint: crc32(this.#head) });
-      if (known === undefined) removeTimeIndex(indexPath);
+      const fingerprint = crc32(this.#head);
+      const known = stat.size === 0 ? undefined : readTimeIndex(indexPath, { fingerprint });
       const entries = (known ?? []).filter((entry) => entry.end <= stat.size);
       const from = entries.at(-1)?.end ?? 0;
-      const rest = this.#options.survey(fd, from, stat.size);
+      const blocks: IndexEntry[] = [];
+      const rest = this.#options.survey(fd, from, stat.size, (soFar) => blocks.push(soFar));
       if (rest.end < stat.size) ftruncateSync(fd, rest.end);
-      this.#index = new TimeIndexWriter(indexPath, entries);
       this.#size = rest.end;
       this.#file = file;
       this.#fd = fd;
+      if (known === undefined && blocks.length > 1) {
+        // A lost index of a large file is made anew from the same look at it.
+        writeTimeIndex(indexPath, blocks, fingerprint);
+        this.#index = new TimeIndexWriter(indexPath, blocks);
+        return;
+      }
+      if (known === undefined) removeTimeIndex(indexPath);
+      this.#index = new TimeIndexWriter(indexPath, entries);
       this.#index.add(rest.end - from, rest.records, rest.latestHigh, rest.latestLow, this.#fingerprint);
     } catch (error) {
       closeSync(fd);

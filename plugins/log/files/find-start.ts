@@ -107,8 +107,8 @@ function loadIndex(files: LogFiles, file: LogFile, newScanner: () => RecordScann
     if (size < 2 * indexBlockBytes) return [];
     const entries: IndexEntry[] = [];
     surveyRecords(newScanner(), fd, 0, size, (soFar) => entries.push(soFar));
-    // The file that grows has a writer of its own for its index.
-    if (file !== files.newest) writeTimeIndex(path, entries, fingerprint);
+    // A file of this size that is being written has an index already: this one is not.
+    writeTimeIndex(path, entries, fingerprint);
     return entries;
   } finally {
     closeSync(fd);

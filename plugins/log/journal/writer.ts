@@ -32,7 +32,7 @@ export class JournalWriter implements LogWriter {
     this.files = options.files;
     this.active = new ActiveFile({
       ...options,
-      survey: (fd, from, size) => surveyRecords(new JournalScanner(), fd, from, size),
+      survey: (fd, from, size, onChunk) => surveyRecords(new JournalScanner(), fd, from, size, onChunk),
     });
   }
 

@@ -23,7 +23,7 @@ export class JsonFileWriter implements LogWriter {
     this.active = new ActiveFile({
       files,
       limits,
-      survey: (fd, from, size) => surveyRecords(new JsonFileScanner(), fd, from, size),
+      survey: (fd, from, size, onChunk) => surveyRecords(new JsonFileScanner(), fd, from, size, onChunk),
       onError,
     });
     this.#encoder = new JsonFileEncoder(attributes);
