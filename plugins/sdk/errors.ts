@@ -24,7 +24,8 @@ export class PluginError extends Error {
 
   /** The single line that reaches the engine: `message; hint [CODE]`. */
   get line(): string {
-    return `${this.message}${this.hint ? `; ${this.hint}` : ''} [${this.code}]`.replaceAll(/\s*\n\s*/g, ' ');
+    const hint = this.hint ? `; ${oneLine(this.hint, LONGEST_HINT)}` : '';
+    return `${oneLine(this.message, LONGEST_MESSAGE)}${hint} [${this.code}]`;
   }
 }
 
@@ -32,7 +33,17 @@ export class PluginError extends Error {
 export function errorLine(error: unknown): string {
   if (error instanceof PluginError) return error.line;
   const text = error instanceof Error ? error.message : String(error);
-  return `internal error: ${text} [PROTO_INTERNAL]`.replaceAll(/\s*\n\s*/g, ' ');
+  return `internal error: ${oneLine(text, LONGEST_MESSAGE)} [PROTO_INTERNAL]`;
+}
+
+/** Messages repeat what was given, which may be huge; hints list what is known. */
+const LONGEST_MESSAGE = 1000;
+const LONGEST_HINT = 4000;
+
+/** What terminals and log files can show: no line ends, no control characters, not without end. */
+function oneLine(text: string, longest: number): string {
+  const line = text.replaceAll(/\s*\n\s*/g, ' ').replaceAll(/\p{Cc}/gu, '\ufffd');
+  return line.length > longest ? `${line.slice(0, longest)}…` : line;
 }
 
 export function isErrorCode(text: string): text is ErrorCode {
