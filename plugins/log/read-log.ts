@@ -210,11 +210,16 @@ class ReplyBuilder {
           break;
         }
       }
+      this.#reportDamage();
       scanner.addTo(this.#batch);
     }
-    const damage = scanner.damagedBytes - this.#reported;
-    if (damage > 0) this.damaged(damage);
+    this.#reportDamage();
     return scanner.position;
+  }
+
+  #reportDamage(): void {
+    const damage = this.#scanner.damagedBytes - this.#reported;
+    if (damage > 0) this.damaged(damage);
   }
 
   /** The log goes on behind the damage, and the reader is told that something is missing there. */

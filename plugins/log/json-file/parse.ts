@@ -122,9 +122,14 @@ export class JsonFileScanner implements RecordScanner {
     while (index < this.#recordEnd) {
       const byte = source[index]!;
       if (byte === quote) {
+        // A comma or the object's end follows; anything else is two torn lines that look like one.
+        const behind = source[index + 1];
+        if (behind !== 0x2c && behind !== 0x7d) break;
         this.#lineBytes = cursor;
         return true;
       }
+      // Control characters are escaped in JSON: raw ones are damage.
+      if (byte < 0x20) break;
       if (byte !== backslash) {
         out[cursor++] = byte;
         index++;
