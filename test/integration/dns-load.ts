@@ -1,6 +1,5 @@
 /** A client that asks one question without pause from inside a namespace and remembers every answer with its times. */
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { decode, encode } from 'dns-packet';
 import { openUdp } from '../../plugins/linux/datagram.ts';
 import { inNetns, type Netns } from '../../plugins/linux/netns.ts';
@@ -21,17 +20,18 @@ export interface Load {
 const lossMs = 1000;
 
 /** Keeps `window` questions under way until stopped. Times are performance.now(). */
-export async function startLoad(netns: Netns, server: string, name: string, window: number): Promise<Load> {
+export function startLoad(netns: Netns, server: string, name: string, window: number): Load {
   const fd = inNetns(netns, () => openUdp({ port: 0 }));
   const socket = createSocket('udp4');
+  // An adopted descriptor is bound already: "listening" comes before bind() returns.
   socket.bind({ fd });
-  await once(socket, 'listening');
   const answers: Answered[] = [];
   const waiting = new Map<number, number>();
   let id = 0;
   let lost = 0;
   let stopped = false;
   const ask = (): void => {
+    if (stopped) return;
     id = (id + 1) & 0xffff;
     waiting.set(id, performance.now());
     socket.send(encode({ type: 'query', id, flags: 0x100, questions: [{ type: 'A', name }] }), 53, server);
@@ -43,14 +43,14 @@ export async function startLoad(netns: Netns, server: string, name: string, wind
     waiting.delete(reply.id ?? -1);
     const addresses = (reply.answers ?? []).flatMap((one) => (one.type === 'A' ? one.data : []));
     answers.push({ sentAt, receivedAt: performance.now(), addresses });
-    if (!stopped) setImmediate(ask);
+    setImmediate(ask);
   });
   const timer = setInterval(() => {
     for (const [one, sentAt] of waiting) {
       if (performance.now() - sentAt < lossMs) continue;
       waiting.delete(one);
       lost++;
-      if (!stopped) ask();
+      ask();
     }
   }, 100);
   for (let i = 0; i < window; i++) ask();
