@@ -42,8 +42,12 @@ export interface RegistryEndpoint {
   readonly macAddress?: string;
   /** The endpoint's driver options (`driver-opt`) as given. */
   readonly options: Readonly<Record<string, string>>;
+  /** When it came into this state, milliseconds since 1970. */
+  readonly since?: number;
   /** Path of the sandbox's network namespace; present while joined. */
   readonly sandboxKey?: string;
+  /** Whether that path has been seen from here: engines of 20.10 make it only after the join. */
+  readonly sandboxSeen?: boolean;
   /** The endpoint's link on the host (`cv…`); absent where the driver leaves none (macvlan). */
   readonly hostInterface?: string;
 }

@@ -16,8 +16,12 @@ import { type DnsService, startDns } from './dns/start.ts';
 import { watchLostNetworks } from './engine/lost-networks.ts';
 import { type EngineNames, engineNames } from './engine/names.ts';
 import { startIpam } from './ipam/ipam.ts';
+import { ipvlan } from './ipvlan/kind.ts';
+import { startLan } from './lan/start.ts';
 import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
+import { isAbandoned, isForgotten } from './liveness.ts';
+import { macvlan } from './macvlan/kind.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
 import { PublishProxy } from './publish/proxy.ts';
@@ -39,9 +43,19 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const filter = new Nftables();
   const firewall = new Firewall(filter, log);
   const registry = new NetworkRegistry((error) => log.error({ err: error }, 'a listener of the registry failed'));
-  const publisher = new Publisher({ store, firewall, log, nameEndpoint: (id) => nameEndpoint(names(), id) });
+  const publisher = new Publisher({
+    store,
+    firewall,
+    log,
+    nameEndpoint: (id) => nameEndpoint(names(), id),
+    isAbandoned: (id) => whether(isAbandoned, id),
+  });
   let dns: DnsService | undefined;
   const names = () => engineNames(dns?.engines ?? []);
+  const whether = (test: typeof isAbandoned, endpointId: string) => {
+    const endpoint = registry.findEndpoint(endpointId);
+    return endpoint !== undefined && test(endpoint, dns?.engines ?? [], Date.now());
+  };
   const watch = new FirewallWatch(firewall, log);
   const parts: NetworkParts = {
     context,
@@ -51,13 +65,19 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     publisher,
     socket: new RouteSocket(),
     remover: new LinkRemover(),
+    isForgotten: (id) => whether(isForgotten, id),
     onFirewallUse: () => watch.checkAcceptRules(),
   };
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
   // One line for each driver.
   const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
-  const drivers: NetworkPart[] = [startBridge(parts, dnsServiceOptions)];
+  const services = dnsServiceOptions;
+  const drivers: NetworkPart[] = [
+    startBridge(parts, services),
+    startLan(macvlan, { ...parts, services }),
+    startLan(ipvlan, { ...parts, services }),
+  ];
 
   publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);

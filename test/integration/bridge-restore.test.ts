@@ -10,7 +10,7 @@ import { ask, bindings, type Container, createLab, type Lab, networkRequest, new
 
 requires('root', 'bridge', 'veth', 'nftables', 'program:strace');
 
-const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 16);
+const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 8);
 let lab: Lab;
 
 test.before(async () => {

@@ -54,6 +54,7 @@ export interface BridgeParts {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
+  readonly isForgotten: (endpointId: string) => boolean;
   /** Called when a network has changed what the host must let through. */
   readonly onFirewallUse: () => void;
   readonly now: () => Date;
@@ -299,6 +300,15 @@ export class BridgeDriver implements NetworkDriver {
         hint: 'start the container again',
       },
     );
+  }
+
+  /** Engines of 20.10 make the sandbox's path only when the container starts, after the join. */
+  noteSandbox(endpoint: EndpointRecord): void {
+    const { state, sandboxKey, sandboxSeen } = endpoint;
+    if (state !== 'joined' || sandboxSeen || sandboxKey === undefined || !existsSync(sandboxKey)) return;
+    const record = { ...endpoint, sandboxSeen: true };
+    this.records.endpoints.put(record.endpointId, record);
+    this.parts.registry.putEndpoint(registryEndpoint(record));
   }
 
   #putState(endpoint: EndpointRecord, change: Pick<EndpointRecord, 'state' | 'sandboxKey' | 'sandboxSeen'>): void {

@@ -42,7 +42,7 @@ export interface EndpointRecord {
   readonly macAddress: string;
   readonly options: Readonly<Record<string, string>>;
   readonly sandboxKey?: string;
-  /** The sandbox's path was there when it joined, as seen from here: if it is not any more, the sandbox is gone. */
+  /** The sandbox's path has been seen from here, at the join or later: if it is not there any more, the sandbox is gone. */
   readonly sandboxSeen?: boolean;
 }
 

@@ -96,16 +96,17 @@ export const patienceMs = 30_000;
  * called from time to time.
  */
 export async function dropStaleEndpoints(driver: BridgeDriver, startedAt: number): Promise<void> {
-  const { socket, log, now, store, remover } = driver.parts;
+  const { socket, log, now, store, remover, isForgotten } = driver.parts;
   const links = new Map(listLinks(socket, { kind: 'veth' }).map((link) => [link.name, link]));
   for (const [endpointId, endpoint] of driver.records.endpoints.entries()) {
-    const reason = staleReason(
-      endpoint,
-      links.get(hostEndName(endpointId)),
-      now().getTime() - startedAt,
-      now().getTime(),
-    );
-    if (reason === undefined) continue;
+    const hostEnd = links.get(hostEndName(endpointId));
+    const known = staleReason(endpoint, hostEnd, now().getTime() - startedAt, now().getTime());
+    const reason =
+      known ?? (isForgotten(endpointId) ? 'no engine knows it and nothing runs in its sandbox' : undefined);
+    if (reason === undefined) {
+      driver.noteSandbox(endpoint);
+      continue;
+    }
     log.info({ endpoint: endpointId, network: endpoint.networkId, reason }, 'a stale endpoint was dropped');
     store.transaction(() => driver.forgetEndpoint(endpointId));
     await remover.remove(hostEndName(endpointId));

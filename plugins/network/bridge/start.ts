@@ -40,6 +40,7 @@ export function startBridge(parts: NetworkParts, services: ServiceOptions = noSe
       ...driver.records.endpoints.entries().map(([endpointId]) => hostEndName(endpointId)),
     ],
     started: () => {
+      check();
       timer = setInterval(check, staleCheckMs);
       timer.unref();
       monitor = monitorRoutes({

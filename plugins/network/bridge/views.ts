@@ -20,7 +20,8 @@ export function registryNetwork(plan: BridgePlan, record: NetworkRecord): Regist
 }
 
 export function registryEndpoint(record: EndpointRecord): RegistryEndpoint {
-  const { networkId, endpointId, state, address, addressIPv6, macAddress, options, sandboxKey } = record;
+  const { networkId, endpointId, state, since, address, addressIPv6, macAddress, options, sandboxKey, sandboxSeen } =
+    record;
   return {
     networkId,
     endpointId,
@@ -28,7 +29,8 @@ export function registryEndpoint(record: EndpointRecord): RegistryEndpoint {
     addresses: [address, addressIPv6].flatMap((cidr) => (cidr === undefined ? [] : [bare(cidr)])),
     macAddress,
     options,
-    ...(state === 'joined' && sandboxKey !== undefined && { sandboxKey }),
+    since: Date.parse(since),
+    ...(state === 'joined' && sandboxKey !== undefined && { sandboxKey, sandboxSeen: sandboxSeen ?? false }),
     hostInterface: `cv${endpointId.slice(0, 10)}`,
   };
 }

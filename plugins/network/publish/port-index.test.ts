@@ -25,7 +25,7 @@ const choice = (first: number, last: number, kind: PortChoice['kind'], scopes = 
   last,
   kind,
 });
-const name = (owner: string) => `container ${owner}`;
+const name = { name: (owner: string) => `container ${owner}`, giveUp: () => false };
 
 test('a taken port names its holder, single or inside a range', () => {
   const index = new PortIndex();
@@ -65,6 +65,16 @@ test('ports that the host refuses are passed over, other errors are not', () => 
   assert.is(index.choose(choice(40000, 40005, 'any'), busy, name), 40002);
   assert.throws(() => index.choose(choice(40000, 40001, 'range'), busy, name), /no tcp port from 40000 to 40001/);
   assert.throws(() => index.choose(choice(40000, 40000, 'exact'), busy, name), /nginx/);
+});
+
+test('an abandoned holder gives way to one who asks for exactly its port', () => {
+  const index = new PortIndex();
+  index.add('one', [port(80)]);
+  const giveUp = (owner: string) => {
+    index.remove(owner);
+    return true;
+  };
+  assert.is(index.choose(choice(80, 80, 'exact'), free, { ...name, giveUp }), 80);
 });
 
 test('removing an owner frees all it held', () => {

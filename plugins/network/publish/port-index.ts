@@ -15,6 +15,13 @@ interface Held {
 /** Asks the host, beyond our own records, whether a port can be had; throws what says who holds it. */
 export type TryPort = (protocol: TransportProtocol, scopes: readonly HostScope[], port: number) => void;
 
+/** What is known of those who hold ports. */
+export interface Holders {
+  name(owner: string): string;
+  /** Frees all that a holder has when it has abandoned it; whether it did. */
+  giveUp(owner: string): boolean;
+}
+
 export class PortIndex {
   /** `tcp/8080` → holders; ranges are kept apart so that they cost one entry. */
   readonly #single = new Map<string, Held[]>();
@@ -74,7 +81,7 @@ export class PortIndex {
    * A port of the choice that is free here and for `tryPort`. An exact one that is taken throws who holds it; of a range or of
    * any, the first free one is taken.
    */
-  choose(choice: PortChoice, tryPort: TryPort, nameHolder: (owner: string) => string): number {
+  choose(choice: PortChoice, tryPort: TryPort, holders: Holders): number {
     const { protocol, scopes, first, last, kind } = choice;
     const count = last - first + 1;
     const begin = kind === 'any' ? Math.max(0, (this.#next.get(protocol) ?? first) - first) % count : 0;
@@ -82,8 +89,8 @@ export class PortIndex {
     for (let step = 0; step < count; step++) {
       const port = first + ((begin + step) % count);
       const holder = this.findHolder(protocol, scopes, port);
-      if (holder) {
-        reason ??= taken(port, holder.port, nameHolder(holder.owner));
+      if (holder && !(kind === 'exact' && holders.giveUp(holder.owner))) {
+        reason ??= taken(port, holder.port, holders.name(holder.owner));
         continue;
       }
       try {

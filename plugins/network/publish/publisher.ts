@@ -29,6 +29,8 @@ export interface PublisherParts {
   };
   /** How a user knows the endpoint: a container's name where it is known. */
   readonly nameEndpoint: (endpointId: string) => string;
+  /** Whether nobody lives behind the endpoint any more, so that another may have its ports. */
+  readonly isAbandoned: (endpointId: string) => boolean;
 }
 
 export class Publisher {
@@ -72,8 +74,9 @@ export class Publisher {
     if (present) this.revoke(endpointId);
     if (bindings.length === 0) return [];
     using attempt = this.#held.begin(bindings.length);
+    const holders = { name: this.#parts.nameEndpoint, giveUp: (owner: string) => this.#giveUp(owner) };
     const ports = resolveBindings(bindings, target, ephemeralPorts(), (choice) =>
-      this.index.choose(choice, attempt.tryPort, this.#parts.nameEndpoint),
+      this.index.choose(choice, attempt.tryPort, holders),
     );
     if (ports.length === 0) return [];
     const record = { networkId, endpointId, asked, ports };
@@ -113,6 +116,13 @@ export class Publisher {
 
   close(): void {
     this.#held.close();
+  }
+
+  #giveUp(owner: string): boolean {
+    if (!this.#parts.isAbandoned(owner)) return false;
+    this.#parts.log.info({ endpoint: owner }, 'the ports of an abandoned endpoint go to another');
+    this.revoke(owner);
+    return true;
   }
 
   #keep(record: PortsRecord): void {
