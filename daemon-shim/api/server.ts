@@ -9,6 +9,7 @@ import type { Engine } from '../engine.ts';
 import { ApiError, badRequest, notFound } from './api-error.ts';
 import { attachRoute } from './attach.ts';
 import { containerRoutes } from './containers.ts';
+import { execRoutes, execStartRoute } from './exec.ts';
 import { type HijackHandler, serveHijack } from './hijack.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
@@ -57,6 +58,7 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
   });
   systemRoutes(app, engine);
   containerRoutes(app, engine);
+  execRoutes(app, engine);
   imageRoutes(app, engine);
   networkRoutes(app, engine);
   volumeRoutes(app, engine);
@@ -71,6 +73,8 @@ function hijackRouter(engine: Engine): HijackHandler {
   return async (request, accept) => {
     const attach = /^\/containers\/([^/]+)\/attach$/.exec(request.path)?.[1];
     if (attach !== undefined) return attachRoute(engine, decodeURIComponent(attach), request, accept);
+    const exec = /^\/exec\/([^/]+)\/start$/.exec(request.path)?.[1];
+    if (exec !== undefined) return execStartRoute(engine, decodeURIComponent(exec), request, accept);
     throw notFound('page not found');
   };
 }

@@ -12,6 +12,7 @@ import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { nextDelayMs, shouldRestart } from './restart-policy.ts';
 import { releaseRoot } from './root-mount.ts';
+import { unmountSharedMemory } from './shared-memory.ts';
 import { chooseRuntime, startContainer } from './start.ts';
 
 const cleanUpTimeoutMs = 10_000;
@@ -37,6 +38,7 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   await attempt('leaving the networks', () => detachNetworks(engine, container));
   await attempt('removing the sandbox', () => deleteSandbox(sandboxKey(engine.config, container.id)));
   await attempt('unmounting the volumes', () => unmountVolumes(engine, container));
+  await attempt('unmounting shared memory', () => unmountSharedMemory(engine, container));
   await attempt('unmounting the root', () => releaseRoot(engine, container));
   await attempt('removing the bundle', () =>
     rmSync(containerFolder(engine.config, container.id).bundle, { recursive: true, force: true }),

@@ -26,7 +26,7 @@ export function inspectContainer(engine: Engine, container: Container): object {
     MountLabel: '',
     ProcessLabel: '',
     AppArmorProfile: '',
-    ExecIDs: null,
+    ExecIDs: execIds(container),
     HostConfig: record.hostConfig,
     GraphDriver: {
       Data: { ID: record.id, MergedDir: folder.merged, UpperDir: folder.upper, WorkDir: folder.work },
@@ -36,6 +36,12 @@ export function inspectContainer(engine: Engine, container: Container): object {
     Config: record.config,
     NetworkSettings: inspectNetworks(record),
   };
+}
+
+/** Those that have not ended; null when there are none. */
+function execIds(container: Container): string[] | null {
+  const ids = [...container.execs.values()].filter(({ status }) => status !== 'exited').map(({ id }) => id);
+  return ids.length === 0 ? null : ids;
 }
 
 function inspectState({ state }: ContainerRecord): object {

@@ -116,6 +116,11 @@ export interface HostConfig {
   readonly CpusetMems: string;
   readonly PidsLimit?: number | null;
   readonly BlkioWeight: number;
+  readonly BlkioWeightDevice?: readonly { readonly Path: string; readonly Weight: number }[] | null;
+  readonly BlkioDeviceReadBps?: readonly ThrottleDevice[] | null;
+  readonly BlkioDeviceWriteBps?: readonly ThrottleDevice[] | null;
+  readonly BlkioDeviceReadIOps?: readonly ThrottleDevice[] | null;
+  readonly BlkioDeviceWriteIOps?: readonly ThrottleDevice[] | null;
   readonly CgroupParent: string;
   readonly Devices: readonly DeviceMapping[] | null;
   readonly DeviceCgroupRules: readonly string[] | null;
@@ -123,6 +128,11 @@ export interface HostConfig {
   readonly MaskedPaths?: readonly string[] | null;
   readonly ReadonlyPaths?: readonly string[] | null;
   readonly Annotations?: Readonly<Record<string, string>>;
+}
+
+export interface ThrottleDevice {
+  readonly Path: string;
+  readonly Rate: number;
 }
 
 export interface DeviceMapping {

@@ -4,11 +4,12 @@
  */
 import type { Store, Table } from '../../plugins/store/store.ts';
 import { ApiError, badRequest, conflict, noSuchContainer } from '../api/api-error.ts';
+import type { ExecSession } from '../exec/session.ts';
 import type { LogSession } from '../log/session.ts';
 import type { ContainerStreams } from '../runtime/stdio.ts';
 import type { ContainerRecord, ContainerState } from './record.ts';
 
-const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 
@@ -22,6 +23,8 @@ export class Container {
   #streamWaiters: (() => void)[] = [];
   /** Open while it runs, unless the driver is none. */
   logSession: LogSession | undefined;
+  /** Exec sessions by id; those that have ended stay until the container's next start. */
+  readonly execs = new Map<string, ExecSession>();
   /** Set by stop, kill and rm, so that a restart policy does not bring it back meanwhile. */
   stopRequested = false;
   /** A restart that waits for its back-off to pass. */

@@ -7,6 +7,7 @@ import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
 import { unmountRoot } from './root-mount.ts';
+import { unmountSharedMemory } from './shared-memory.ts';
 
 export interface RemoveOptions {
   readonly force: boolean;
@@ -19,6 +20,7 @@ export async function removeStopped(engine: Engine, container: Container, option
   if (engine.containers.find(container.id) === undefined) return;
   container.updateState({ status: 'removing' });
   const { data, bundle } = containerFolder(engine.config, container.id);
+  unmountSharedMemory(engine, container);
   unmountRoot(engine, container.id);
   await removeTree(data);
   rmSync(bundle, { recursive: true, force: true });

@@ -6,8 +6,10 @@ import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { startLogging } from '../log/start-logging.ts';
 import { bareIp } from '../network/pools.ts';
+import { findInitProgram } from '../runtime/init-program.ts';
 import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
+import { specText } from '../runtime/process.ts';
 import { makeSpec } from '../runtime/spec.ts';
 import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
 import { findUser } from '../runtime/user.ts';
@@ -22,6 +24,8 @@ import { containerFolder, exitFolder } from './folder.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { holdRoot, releaseRoot } from './root-mount.ts';
+import { mountSharedMemory, unmountSharedMemory } from './shared-memory.ts';
+import { makeWorkingFolder } from './working-folder.ts';
 
 /** A runtime that does not answer is given up; engines' clients wait longer than this. */
 const runtimeTimeoutMs = 30_000;
@@ -70,12 +74,15 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   const root = holdRoot(engine, container);
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
+  makeWorkingFolder(root, record.config.WorkingDir);
   const hostname = record.config.Hostname;
   undo.push(() => unmountVolumes(engine, container));
   const mounts = await mountAll(engine, container, root);
   const logging = await startLogging(engine, container);
   undo.push(() => logging?.stop());
   const networkNamespace = await prepareNetwork(engine, container, undo);
+  undo.push(() => unmountSharedMemory(engine, container));
+  const sharedMemory = mountSharedMemory(engine, container);
   const spec = makeSpec({
     record,
     root,
@@ -84,9 +91,14 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     networkNamespace,
     mounts: [...sandboxFileMounts(engine.config, container.id), ...mounts],
     env: processEnvironment(record.config, hostname, user.home),
-    cgroupsPath: join(record.hostConfig.CgroupParent || '/cleat', container.id),
+    cgroupsPath: cgroupPathOf(engine, container),
+    defaultRlimits: Object.values(engine.config.defaultUlimits),
+    sharedMemory,
+    init: wantsInit(engine, container) ? findInitProgram(engine.config.initPath) : undefined,
+    securityDefaults: engine.config,
+    pidOf: (id) => runningPid(engine, container, id),
   });
-  writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+  writeFileSync(join(bundle, 'config.json'), specText(spec), { mode: 0o600 });
   const terminal = record.config.Tty;
   const stdio = terminal ? undefined : makeFifos(bundle, record.config.OpenStdin);
   await deleteFromRuntime(runtime, container.id, runtimeTimeoutMs);
@@ -130,6 +142,27 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     manuallyStopped: false,
   });
   await startCreated(runtime, container.id, runtimeTimeoutMs);
+}
+
+/** Below every controller's root (version 1), below the one root (version 2). */
+export function cgroupPathOf(engine: Engine, container: Container): string {
+  return join('/', container.record.hostConfig.CgroupParent || engine.config.cgroupParent || 'cleat', container.id);
+}
+
+/** As Docker does: no init where the container is not alone with its processes. */
+function wantsInit(engine: Engine, container: Container): boolean {
+  const { Init, PidMode } = container.record.hostConfig;
+  return (Init ?? engine.config.init) && PidMode === '';
+}
+
+/** Of a container whose namespace is to be joined. */
+function runningPid(engine: Engine, container: Container, other: string): number {
+  const target = engine.containers.get(other);
+  if (!target.isRunning)
+    throw conflict(
+      `cannot join namespace of a non running container: container ${container.id} wants one of ${target.id}`,
+    );
+  return target.state.pid;
 }
 
 /** The namespace to enter, with its networks joined and the container's files written; undefined for the host's own. */
@@ -182,10 +215,24 @@ function startFailure(error: unknown): { error: ApiError; exitCode: number } {
   if (error instanceof ApiError) return { error, exitCode: 128 };
   const text = error instanceof Error ? error.message : String(error);
   if (!(error instanceof RuntimeError)) return { error: new ApiError(500, text, { cause: error }), exitCode: 128 };
-  const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${text}`;
-  if (/executable file not found|no such file or directory/i.test(text))
-    return { error: badRequest(message), exitCode: 127 };
-  if (/permission denied|is a directory|exec format error/i.test(text))
-    return { error: badRequest(message), exitCode: 126 };
-  return { error: new ApiError(500, message, { cause: error }), exitCode: 128 };
+  const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${text}: unknown`;
+  const exitCode = exitCodeOfFailure(text);
+  if (exitCode === failedExitCode) return { error: new ApiError(500, message, { cause: error }), exitCode };
+  if (/not a directory/i.test(text))
+    return {
+      error: badRequest(
+        `${message}: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type`,
+      ),
+      exitCode,
+    };
+  return { error: badRequest(message), exitCode };
+}
+
+const failedExitCode = 128;
+
+/** From the runtime's words; also for exec sessions. */
+export function exitCodeOfFailure(text: string): number {
+  if (/permission denied/i.test(text)) return 126;
+  if (/executable file not found|no such file or directory|not a directory/i.test(text)) return 127;
+  return /is a directory|exec format error/i.test(text) ? 126 : failedExitCode;
 }

@@ -1,4 +1,5 @@
 /** Linux capabilities of a container: Docker's default set, and what --cap-add, --cap-drop and --privileged make of it. */
+import { readFileSync } from 'node:fs';
 import { badRequest } from '../api/api-error.ts';
 
 /** In the order of <linux/capability.h>. */
@@ -73,12 +74,21 @@ export interface CapabilityRequest {
 export function chooseCapabilities({ privileged, add, drop }: CapabilityRequest): string[] {
   const added = add.map(normalize);
   const dropped = drop.map(normalize);
-  if (privileged) return all.map((name) => `CAP_${name}`);
-  const base: readonly string[] = added.includes('ALL') ? all : dropped.includes('ALL') ? [] : defaults;
+  const everything = all.filter((_name, number) => hasInBoundingSet(number));
+  if (privileged) return everything.map((name) => `CAP_${name}`);
+  const base: readonly string[] = added.includes('ALL') ? everything : dropped.includes('ALL') ? [] : defaults;
   const chosen = new Set([...base, ...added.filter((name) => name !== 'ALL')]);
   if (!dropped.includes('ALL')) for (const name of dropped) chosen.delete(name);
   return all.filter((name) => chosen.has(name)).map((name) => `CAP_${name}`);
 }
+
+/** "All" is what the engine itself may hand on: an engine in a container has less. proc_pid_status(5), CapBnd. */
+function hasInBoundingSet(number: number): boolean {
+  boundingSet ??= BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`);
+  return ((boundingSet >> BigInt(number)) & 1n) === 1n;
+}
+
+let boundingSet: bigint | undefined;
 
 function normalize(name: string): string {
   const short = name.toUpperCase().replace(/^CAP_/, '');

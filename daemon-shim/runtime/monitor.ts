@@ -15,12 +15,15 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { CommandError, runCommand } from '../../plugins/linux/command.ts';
 import type { OciRuntime } from './oci-runtime.ts';
+import { SyncPipe, type SyncReport } from './sync-pipe.ts';
 
 /** Descriptors that the container gets; undefined is /dev/null. */
 export interface ContainerStdio {
   readonly stdin?: number;
   readonly stdout: number;
   readonly stderr: number;
+  /** A writer of stdin that is ours, closed with the others. */
+  readonly held?: number;
 }
 
 export interface MonitorOptions {
@@ -34,8 +37,6 @@ export interface MonitorOptions {
   readonly stdio?: ContainerStdio;
   readonly timeoutMs: number;
 }
-
-const maxSyncBytes = 1 << 20;
 
 /** The container exists, its process waits for `start`; resolves with its pid. Throws RuntimeError with the runtime's words. */
 export async function createUnderMonitor(options: MonitorOptions, exitDir: string): Promise<number> {
@@ -70,7 +71,8 @@ export async function createUnderMonitor(options: MonitorOptions, exitDir: strin
     stdio: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
   });
-  const report = await readReport(child.stdio[3] as Readable, child, options.timeoutMs);
+  const pipe = new SyncPipe(child.stdio[3] as Readable);
+  const report = await firstReport(pipe, child, options.timeoutMs).finally(() => pipe.close());
   if (report !== undefined && report.data > 0) return report.data;
   // With passthrough the runtime's words went where the container's errors go.
   const words = report?.message ?? (stdio === undefined ? '' : readLeft(join(bundle, 'stderr')));
@@ -127,55 +129,29 @@ export function readExit(exitDir: string, id: string): number | undefined {
   }
 }
 
-interface SyncReport {
-  /** The container's pid, or negative when it could not be made. */
-  readonly data: number;
-  readonly message?: string;
-}
-
 /** Undefined when conmon ended without a word. */
-function readReport(
-  pipe: Readable,
+export async function firstReport(
+  pipe: SyncPipe,
   child: ReturnType<typeof spawn>,
   timeoutMs: number,
 ): Promise<SyncReport | undefined> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      fail(`the runtime did not make the container within ${timeoutMs / 1000} s`);
-    }, timeoutMs);
-    const close = () => {
-      clearTimeout(timer);
-      pipe.destroy();
-    };
-    const fail = (message: string, cause?: unknown) => {
-      close();
-      reject(new RuntimeError(message, { cause }));
-    };
-    const answer = () => {
-      close();
-      if (text.trim() === '') return resolve(undefined);
-      try {
-        resolve(JSON.parse(text) as SyncReport);
-      } catch (error) {
-        reject(new RuntimeError(`conmon answered: ${text.trim()}`, { cause: error }));
-      }
-    };
-    child.on('error', (error) => fail(`conmon cannot be run: ${error.message}; install conmon`, error));
-    pipe.setEncoding('utf8');
-    pipe.on('data', (chunk: string) => {
-      text += chunk;
-      if (text.includes('\n')) answer();
-      else if (text.length > maxSyncBytes) fail('conmon answered without end');
-    });
-    pipe.on('end', answer);
-    pipe.on('error', (error) => fail(error.message, error));
-  });
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    reject(new RuntimeError(`the runtime did not make the process within ${timeoutMs / 1000} s`));
+  }, timeoutMs);
+  child.on('error', (error) =>
+    reject(new RuntimeError(`conmon cannot be run: ${error.message}; install conmon`, { cause: error })),
+  );
+  try {
+    return await Promise.race([pipe.next(), failed]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** What a FIFO that nobody writes to any more still holds. */
-function readLeft(path: string): string {
+export function readLeft(path: string): string {
   const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   try {
     const buffer = Buffer.alloc(1 << 16);
@@ -188,7 +164,7 @@ function readLeft(path: string): string {
 }
 
 /** The runtime's last line without its log dressing; runc writes `time=… level=error msg="…"`, crun `[…] message`. */
-function cleanMessage(text: string): string {
+export function cleanMessage(text: string): string {
   const last =
     text
       .trim()

@@ -27,7 +27,7 @@ export function findRuntimes(
   return runtimes;
 }
 
-function findProgram(name: string): string | undefined {
+export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin'];
   return folders
     .map((folder) => join(folder, name))

@@ -39,28 +39,33 @@ export interface ContainerStreams {
   release(): void;
 }
 
-/** Makes the FIFOs and opens the container's ends. Close them (closeContainerEnds) once the container has them. */
-export function makeFifos(bundle: string, openStdin: boolean): ContainerStdio {
+/**
+ * Makes the FIFOs and opens the container's ends. Close them (closeContainerEnds) once the container has them. Without
+ * `outlast` nobody holds them open when the shim goes: what an exec session wrote last is lost with it.
+ */
+export function makeFifos(bundle: string, openStdin: boolean, outlast = true): ContainerStdio {
   for (const name of ['stdin', 'stdout', 'stderr']) rmSync(join(bundle, name), { force: true });
   for (const name of openStdin ? ['stdin', 'stdout', 'stderr'] : ['stdout', 'stderr']) {
     check(libc.mkfifo(join(bundle, name), 0o600), 'mkfifo', join(bundle, name));
   }
   const stdout = openSync(join(bundle, 'stdout'), O_RDWR);
   const stderr = openSync(join(bundle, 'stderr'), O_RDWR);
-  holdOpen(bundle, 'output.holder', [stdout, stderr]);
+  if (outlast) holdOpen(bundle, 'output.holder', [stdout, stderr]);
   if (!openStdin) return { stdout, stderr };
   // A reader and a writer at once, so that neither opening waits for the other.
   const both = openSync(join(bundle, 'stdin'), O_RDWR);
   const stdin = openSync(join(bundle, 'stdin'), O_RDONLY);
   const write = openSync(join(bundle, 'stdin'), O_WRONLY);
+  closeSync(both);
+  // Without a holder our own end stays open, so that the process sees no end of input before the streams are opened.
+  if (!outlast) return { stdin, stdout, stderr, held: write };
   holdOpen(bundle, 'stdin.holder', [write]);
   closeSync(write);
-  closeSync(both);
   return { stdin, stdout, stderr };
 }
 
 export function closeContainerEnds(stdio: ContainerStdio): void {
-  for (const fd of [stdio.stdin, stdio.stdout, stdio.stderr]) if (fd !== undefined) closeSync(fd);
+  for (const fd of [stdio.stdin, stdio.stdout, stdio.stderr, stdio.held]) if (fd !== undefined) closeSync(fd);
 }
 
 /** Streams of a container without a terminal; works for one just made and for one that outlived an earlier shim. */

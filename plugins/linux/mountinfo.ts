@@ -15,6 +15,8 @@ export interface MountEntry {
   readonly mountPoint: string;
   /** Per-mount options: `rw,relatime`. */
   readonly options: string;
+  /** Optional fields: `shared:5`, `master:2`, `propagate_from:1`, `unbindable`. */
+  readonly propagation: readonly string[];
   readonly fsType: string;
   readonly source: string;
   /** Per-file-system options; NFS lists the server's address here. */
@@ -45,6 +47,7 @@ export function parseMountinfo(text: string): readonly MountEntry[] {
       root: unescapeField(root ?? ''),
       mountPoint: unescapeField(mountPoint ?? ''),
       options,
+      propagation: fields.slice(6, separator),
       fsType,
       source: unescapeField(source ?? ''),
       superOptions: superOptions ?? '',

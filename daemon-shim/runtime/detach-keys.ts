@@ -1,0 +1,43 @@
+/** The key sequence that lets a client go without ending the container: `ctrl-p,ctrl-q` unless another one is given. */
+import { badRequest } from '../api/api-error.ts';
+
+const defaultKeys = [0x10, 0x11];
+
+/** `ctrl-X` or one character, separated by commas, as bytes. Throws Docker's 400. */
+export function parseDetachKeys(text: string | undefined): number[] {
+  if (text === undefined || text === '') return [...defaultKeys];
+  return text.split(',').map((key) => {
+    if (key.length === 1) return key.charCodeAt(0) & 0xff;
+    const control = /^ctrl-(.)$/.exec(key)?.[1];
+    if (control === undefined) throw badRequest(`Invalid detach keys (${text}) provided: Unknown character: '${key}'`);
+    if (/^[a-z]$/.test(control)) return control.charCodeAt(0) - 0x60;
+    const special = '@[\\]^_'.indexOf(control);
+    if (special < 0) throw badRequest(`Invalid detach keys (${text}) provided: Unknown character: '${key}'`);
+    return special === 0 ? 0 : 0x1a + special;
+  });
+}
+
+/** Looks for the keys in what a user types, across chunks. Keys that turn out not to be the sequence go on to the container. */
+export class DetachScanner {
+  readonly #keys: readonly number[];
+  #matched = 0;
+
+  constructor(keys: readonly number[]) {
+    this.#keys = keys;
+  }
+
+  scan(chunk: Buffer): { readonly pass: Buffer; readonly detached: boolean } {
+    const pass: number[] = [];
+    for (const byte of chunk) {
+      if (byte === this.#keys[this.#matched]) {
+        this.#matched += 1;
+        if (this.#matched === this.#keys.length) return { pass: Buffer.from(pass), detached: true };
+        continue;
+      }
+      if (this.#matched > 0) pass.push(...this.#keys.slice(0, this.#matched));
+      this.#matched = byte === this.#keys[0] ? 1 : 0;
+      if (this.#matched === 0) pass.push(byte);
+    }
+    return { pass: Buffer.from(pass), detached: false };
+  }
+}
