@@ -75,6 +75,10 @@ export const errorCodes = {
   PROTO_UNSUPPORTED: { cause: 'the driver does not offer this', cure: 'see the manual page of the driver' },
 
   // NET_: networks and addresses
+  NET_ADDRESS_DUPLICATE: {
+    cause: 'another host of the LAN answers for the address',
+    cure: 'use another address, or take the other host off it; cleat.duplicate-probe=off skips the question',
+  },
   NET_ADDRESS_INVALID: {
     cause: 'a text is no IP address, prefix or MAC address',
     cure: 'write it as the message shows',
@@ -99,6 +103,14 @@ export const errorCodes = {
     cause: 'the kernel refused a change of the table `inet cleat`',
     cure: "read the kernel's words in the message; `cleat doctor` tells what this host lacks",
   },
+  NET_HOST_ACCESS: {
+    cause: 'cleat.host-access cannot be had on this parent',
+    cure: 'give the parent an address in the subnet, or name one with cleat.host-access=ADDRESS',
+  },
+  NET_KERNEL: {
+    cause: 'the kernel lacks something that the network needs',
+    cure: 'load the module that the hint names, or use another driver',
+  },
   NET_LINK: {
     cause: 'the kernel refused to make or change a link',
     cure: "read the kernel's words in the message; `cleat doctor` tells what this host lacks",
@@ -112,9 +124,21 @@ export const errorCodes = {
     cause: 'the network has no subnet',
     cure: 'give --subnet, or use an IPAM driver that chooses one',
   },
+  NET_PARENT_NOT_FOUND: {
+    cause: 'the parent interface does not exist',
+    cure: 'create it, or pass -o parent=INTERFACE with one that exists',
+  },
+  NET_PARENT_TAKEN: {
+    cause: 'the parent serves links of another kind or mode already',
+    cure: 'use the same driver on it, or another parent',
+  },
   NET_PORTS_EXHAUSTED: {
     cause: 'no host port of those that may be used is free',
     cure: 'give a wider range, or widen net.ipv4.ip_local_port_range',
+  },
+  NET_PORTS_UNSUPPORTED: {
+    cause: 'ports were published on a network where that cannot mean anything',
+    cure: 'leave -p away: containers of the network are reached at their own addresses',
   },
   NET_PORT_ADDRESS: {
     cause: 'the host address of a published port is no address of this host',
