@@ -4,7 +4,7 @@
  *     host ─┬─ dockerd ── containers on cleat-bridge networks; `ask` has dig
  *           └─ cleat-networkd, which follows /run/docker.sock
  */
-import { test } from 'uvu';
+import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
@@ -23,42 +23,24 @@ interface World {
   address(name: string, network: string): Promise<string>;
 }
 
-async function withWorld(
-  version: (typeof engineVersions)[number],
-  use: (world: World) => Promise<void>,
-): Promise<void> {
+async function makeWorld(version: (typeof engineVersions)[number]): Promise<World> {
   const host = await createHost({ name: 'dns' });
-  try {
-    const networkd = await startDaemon('networkd', host, { logLevel: 'debug' });
-    const engine = await startEngine({ version, host, images: ['busybox', 'tools'], liveRestore: true });
-    await use({
-      host,
-      engine,
-      networkd,
-      async run(name, network, options = [], command = ['sleep', '3600']) {
-        await engine.docker(
-          'run',
-          '-d',
-          '--init',
-          '--name',
-          name,
-          '--network',
-          network,
-          ...options,
-          'tools',
-          ...command,
-        );
-      },
-      async dig(from, ...args) {
-        const text = await engine.docker('exec', from, 'dig', '+short', '+tries=1', ...args);
-        return text.split('\n').filter((line) => line !== '');
-      },
-      address: (name, network) =>
-        engine.docker('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name),
-    });
-  } finally {
-    await host.close();
-  }
+  const networkd = await startDaemon('networkd', host, { logLevel: 'debug' });
+  const engine = await startEngine({ version, host, images: ['busybox', 'tools'], liveRestore: true });
+  return {
+    host,
+    engine,
+    networkd,
+    async run(name, network, options = [], command = ['sleep', '3600']) {
+      await engine.docker('run', '-d', '--init', '--name', name, '--network', network, ...options, 'tools', ...command);
+    },
+    async dig(from, ...args) {
+      const text = await engine.docker('exec', from, 'dig', '+short', '+tries=1', ...args);
+      return text.split('\n').filter((line) => line !== '');
+    },
+    address: (name, network) =>
+      engine.docker('inspect', '-f', `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, name),
+  };
 }
 
 const sorted = (lines: readonly string[]): string => [...lines].sort().join(' ');
@@ -69,151 +51,158 @@ for (const version of engineVersions) {
     console.log(`# skip: ${reason}`);
     continue;
   }
+  const names = suite(`names under engine ${version}`);
+  const world = makeWorld(version);
+  names.after.each(async () => {
+    const { engine } = await world;
+    await engine.docker('rm', '-f', ...(await engine.docker('ps', '-aq')).split('\n'));
+    await engine.docker('network', 'prune', '-f');
+  });
+  names.after(async () => (await world).host.close());
 
-  test(`engine ${version}: two containers under one alias, in turn; one stops, and is gone`, () =>
-    withWorld(version, async ({ engine, run, dig, address }) => {
-      await engine.docker('network', 'create', '-d', 'cleat-bridge', 'net1');
-      for (const name of ['one', 'two']) await run(name, 'net1', ['--network-alias', 'search']);
-      await run('ask', 'net1');
-      const [one, two] = [await address('one', 'net1'), await address('two', 'net1')];
-      await eventually('both are known', async () => (await dig('ask', 'search')).length === 2);
-      const firsts = await dig('ask', ...Array.from({ length: 20 }, () => 'search'));
-      const count = firsts.filter((_, index) => index % 2 === 0 && firsts[index] === one).length;
-      assert.is(count, 10, 'each comes first every other time');
-      assert.is(sorted(await dig('ask', 'search')), sorted([one, two]));
-      const shown = await engine.docker('run', '--rm', '--network', 'net1', 'busybox', 'nslookup', 'search');
-      assert.ok(shown.includes(one) && shown.includes(two), shown);
-      await engine.docker('stop', '-t', '0', 'one');
-      assert.equal(await dig('ask', 'search'), [two], 'gone from the very next answer');
-      await engine.docker('start', 'one');
-      await eventually('it is back', async () => (await dig('ask', 'search')).length === 2);
-    }));
+  names(`two containers under one alias, in turn; one stops, and is gone`, async () => {
+    const { engine, run, dig, address } = await world;
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', 'net1');
+    for (const name of ['one', 'two']) await run(name, 'net1', ['--network-alias', 'search']);
+    await run('ask', 'net1');
+    const [one, two] = [await address('one', 'net1'), await address('two', 'net1')];
+    await eventually('both are known', async () => (await dig('ask', 'search')).length === 2);
+    const firsts = await dig('ask', ...Array.from({ length: 20 }, () => 'search'));
+    const count = firsts.filter((_, index) => index % 2 === 0 && firsts[index] === one).length;
+    assert.is(count, 10, 'each comes first every other time');
+    assert.is(sorted(await dig('ask', 'search')), sorted([one, two]));
+    const shown = await engine.docker('run', '--rm', '--network', 'net1', 'busybox', 'nslookup', 'search');
+    assert.ok(shown.includes(one) && shown.includes(two), shown);
+    await engine.docker('stop', '-t', '0', 'one');
+    assert.equal(await dig('ask', 'search'), [two], 'gone from the very next answer');
+    await engine.docker('start', 'one');
+    await eventually('it is back', async () => (await dig('ask', 'search')).length === 2);
+  });
 
-  test(`engine ${version}: all kinds of names, rename, pause, health`, () =>
-    withWorld(version, async ({ engine, networkd, run, dig, address }) => {
-      const records = [
-        'cleat.dns.record.db=CNAME web',
-        'cleat.dns.record.info=TXT hello',
-        'cleat.dns.domain=shop.internal',
-      ];
-      await engine.docker(
-        'network',
-        'create',
-        '-d',
-        'cleat-bridge',
-        '--ipv6',
-        '--subnet',
-        '2001:db8:7::/64',
-        ...records.flatMap((one) => ['-o', one]),
-        'shop',
+  names(`all kinds of names, rename, pause, health`, async () => {
+    const { engine, networkd, run, dig, address } = await world;
+    const records = [
+      'cleat.dns.record.db=CNAME web',
+      'cleat.dns.record.info=TXT hello',
+      'cleat.dns.domain=shop.internal',
+    ];
+    await engine.docker(
+      'network',
+      'create',
+      '-d',
+      'cleat-bridge',
+      '--ipv6',
+      '--subnet',
+      '2001:db8:7::/64',
+      ...records.flatMap((one) => ['-o', one]),
+      'shop',
+    );
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', 'other');
+    const health = ['--health-cmd', 'test -e /tmp/ok', '--health-interval', '1s', '--health-retries', '1'];
+    await run(
+      'web',
+      'shop',
+      ['--network-alias', 'www', '--network-alias', '*.app', '--expose', '80', ...health],
+      ['sh', '-c', 'touch /tmp/ok; sleep 3600'],
+    );
+    await run('far', 'other');
+    await run('ask', 'shop');
+    const web = await address('web', 'shop');
+    await eventually('web is known', async () => (await dig('ask', 'web')).length === 1);
+    const id = (await engine.docker('inspect', '-f', '{{.Id}}', 'web')).slice(0, 12);
+    for (const name of ['web', 'WEB', 'www', 'web.shop', 'web.shop.internal', 'any.app', 'a.b.app.shop', id]) {
+      assert.equal(await dig('ask', name), [web], name);
+    }
+    assert.equal(await dig('ask', 'db'), ['web.', web]);
+    assert.equal(await dig('ask', 'info', 'TXT'), ['"hello"']);
+    assert.equal(await dig('ask', '_http._tcp.www', 'SRV'), ['0 0 80 web.shop.internal.']);
+    assert.equal(await dig('ask', '-x', web), ['web.shop.internal.']);
+    const [six] = await dig('ask', 'web', 'AAAA');
+    assert.match(six ?? '', /^2001:db8:7::/);
+    assert.equal(await dig('ask', '-x', six ?? ''), ['web.shop.internal.']);
+    assert.equal(await dig('ask', '+tcp', 'web'), [web]);
+    assert.is((await dig('ask', 'host.docker.internal')).length, 1);
+    assert.equal(await dig('ask', 'far'), [], 'a container of another network is not seen');
+    await engine.docker('network', 'connect', '--alias', 'friend', 'shop', 'far');
+    await eventually('it is seen once it is here', async () => (await dig('ask', 'friend')).length === 1);
+    assert.equal(await dig('far', 'web'), [web], 'and sees both networks');
+    assert.equal(await dig('ask', 'friend'), [await address('far', 'shop')], 'by its address here');
+    await engine.docker('network', 'disconnect', 'shop', 'far');
+    assert.equal(await dig('ask', 'friend'), []);
+
+    await engine.docker('rename', 'web', 'site');
+    await eventually('the new name', async () => (await dig('ask', 'site')).length === 1);
+    assert.equal(await dig('ask', 'www'), [web], 'aliases stay');
+    const before = await dig('ask', 'site');
+    await engine.docker('pause', 'site');
+    await eventually('paused: no address', async () => (await dig('ask', 'site')).length === 0);
+    await engine.docker('unpause', 'site');
+    await eventually('and back', async () => sorted(await dig('ask', 'site')) === sorted(before));
+    await engine.docker('exec', 'site', 'rm', '/tmp/ok');
+    await eventually('unhealthy: no address', async () => (await dig('ask', 'www')).length === 0);
+    await engine.docker('exec', 'site', 'touch', '/tmp/ok');
+    await eventually('healthy again', async () => (await dig('ask', 'www')).length === 1);
+
+    const explained = JSON.parse(await networkd.cleat('dns', 'query', 'www', '--network', 'shop', '--json')) as {
+      records: { data: string; source: string; container: string }[];
+    };
+    assert.equal(
+      explained.records.map(({ data, source, container }) => [data, source, container]),
+      [[web, 'alias', 'site']],
+    );
+  });
+
+  names(`cleat stops, is killed, comes back; the engine is killed: names are answered all the time`, async () => {
+    const { host, engine, networkd, run, dig, address } = await world;
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', '-o', 'cleat.dns.record.ours=192.0.2.7', 'net1');
+    await run('web', 'net1', ['--network-alias', 'search']);
+    await run('ask', 'net1');
+    const web = await address('web', 'net1');
+    await eventually('cleat answers', async () => (await dig('ask', 'ours')).length === 1);
+    const table = () =>
+      host.sh(
+        `nsenter --net=$(docker -H unix:///run/docker.sock inspect -f '{{.NetworkSettings.SandboxKey}}' ask) nft list tables`,
       );
-      await engine.docker('network', 'create', '-d', 'cleat-bridge', 'other');
-      const health = ['--health-cmd', 'test -e /tmp/ok', '--health-interval', '1s', '--health-retries', '1'];
-      await run(
-        'web',
-        'shop',
-        ['--network-alias', 'www', '--network-alias', '*.app', '--expose', '80', ...health],
-        ['sh', '-c', 'touch /tmp/ok; sleep 3600'],
-      );
-      await run('far', 'other');
-      await run('ask', 'shop');
-      const web = await address('web', 'shop');
-      await eventually('web is known', async () => (await dig('ask', 'web')).length === 1);
-      const id = (await engine.docker('inspect', '-f', '{{.Id}}', 'web')).slice(0, 12);
-      for (const name of ['web', 'WEB', 'www', 'web.shop', 'web.shop.internal', 'any.app', 'a.b.app.shop', id]) {
-        assert.equal(await dig('ask', name), [web], name);
-      }
-      assert.equal(await dig('ask', 'db'), ['web.', web]);
-      assert.equal(await dig('ask', 'info', 'TXT'), ['"hello"']);
-      assert.equal(await dig('ask', '_http._tcp.www', 'SRV'), ['0 0 80 web.shop.internal.']);
-      assert.equal(await dig('ask', '-x', web), ['web.shop.internal.']);
-      const [six] = await dig('ask', 'web', 'AAAA');
-      assert.match(six ?? '', /^2001:db8:7::/);
-      assert.equal(await dig('ask', '-x', six ?? ''), ['web.shop.internal.']);
-      assert.equal(await dig('ask', '+tcp', 'web'), [web]);
-      assert.is((await dig('ask', 'host.docker.internal')).length, 1);
-      assert.equal(await dig('ask', 'far'), [], 'a container of another network is not seen');
-      await engine.docker('network', 'connect', '--alias', 'friend', 'shop', 'far');
-      await eventually('it is seen once it is here', async () => (await dig('ask', 'friend')).length === 1);
-      assert.equal(await dig('far', 'web'), [web], 'and sees both networks');
-      assert.equal(await dig('ask', 'friend'), [await address('far', 'shop')], 'by its address here');
-      await engine.docker('network', 'disconnect', 'shop', 'far');
-      assert.equal(await dig('ask', 'friend'), []);
+    assert.match(await table(), /cleat-dns/);
 
-      await engine.docker('rename', 'web', 'site');
-      await eventually('the new name', async () => (await dig('ask', 'site')).length === 1);
-      assert.equal(await dig('ask', 'www'), [web], 'aliases stay');
-      const before = await dig('ask', 'site');
-      await engine.docker('pause', 'site');
-      await eventually('paused: no address', async () => (await dig('ask', 'site')).length === 0);
-      await engine.docker('unpause', 'site');
-      await eventually('and back', async () => sorted(await dig('ask', 'site')) === sorted(before));
-      await engine.docker('exec', 'site', 'rm', '/tmp/ok');
-      await eventually('unhealthy: no address', async () => (await dig('ask', 'www')).length === 0);
-      await engine.docker('exec', 'site', 'touch', '/tmp/ok');
-      await eventually('healthy again', async () => (await dig('ask', 'www')).length === 1);
+    await networkd.kill();
+    assert.not.match(await table(), /cleat-dns/, 'the redirection went with the process');
+    assert.equal(await dig('ask', 'search'), [web], "the engine's own resolver answers");
+    assert.equal(await dig('ask', '+tcp', 'search'), [web]);
+    await networkd.start();
+    await eventually('cleat answers again, all names', async () => {
+      const lines = await dig('ask', 'ours', 'search', 'web');
+      return sorted(lines) === sorted(['192.0.2.7', web, web]);
+    });
+    await networkd.stop();
+    assert.equal(await dig('ask', 'search'), [web]);
+    await networkd.start();
+    await eventually('and after a stop', async () => (await dig('ask', 'ours')).length === 1);
 
-      const explained = JSON.parse(await networkd.cleat('dns', 'query', 'www', '--network', 'shop', '--json')) as {
-        records: { data: string; source: string; container: string }[];
-      };
-      assert.equal(
-        explained.records.map(({ data, source, container }) => [data, source, container]),
-        [[web, 'alias', 'site']],
-      );
-    }));
+    await engine.kill();
+    await engine.start();
+    assert.equal(await dig('ask', 'search'), [web], 'the engine restarted, containers kept');
+    assert.equal(await dig('ask', 'ours'), ['192.0.2.7']);
+    await run('late', 'net1', ['--network-alias', 'search']);
+    await eventually(
+      'what the engine starts afterwards is known',
+      async () => (await dig('ask', 'search')).length === 2,
+    );
+  });
 
-  test(`engine ${version}: cleat stops, is killed, comes back; the engine is killed: names are answered all the time`, () =>
-    withWorld(version, async ({ host, engine, networkd, run, dig, address }) => {
-      await engine.docker('network', 'create', '-d', 'cleat-bridge', '-o', 'cleat.dns.record.ours=192.0.2.7', 'net1');
-      await run('web', 'net1', ['--network-alias', 'search']);
-      await run('ask', 'net1');
-      const web = await address('web', 'net1');
-      await eventually('cleat answers', async () => (await dig('ask', 'ours')).length === 1);
-      const table = () =>
-        host.sh(
-          `nsenter --net=$(docker -H unix:///run/docker.sock inspect -f '{{.NetworkSettings.SandboxKey}}' ask) nft list tables`,
-        );
-      assert.match(await table(), /cleat-dns/);
-
-      await networkd.kill();
-      assert.not.match(await table(), /cleat-dns/, 'the redirection went with the process');
-      assert.equal(await dig('ask', 'search'), [web], "the engine's own resolver answers");
-      assert.equal(await dig('ask', '+tcp', 'search'), [web]);
-      await networkd.start();
-      await eventually('cleat answers again, all names', async () => {
-        const lines = await dig('ask', 'ours', 'search', 'web');
-        return sorted(lines) === sorted(['192.0.2.7', web, web]);
-      });
-      await networkd.stop();
-      assert.equal(await dig('ask', 'search'), [web]);
-      await networkd.start();
-      await eventually('and after a stop', async () => (await dig('ask', 'ours')).length === 1);
-
-      await engine.kill();
-      await engine.start();
-      assert.equal(await dig('ask', 'search'), [web], 'the engine restarted, containers kept');
-      assert.equal(await dig('ask', 'ours'), ['192.0.2.7']);
-      await run('late', 'net1', ['--network-alias', 'search']);
-      await eventually(
-        'what the engine starts afterwards is known',
-        async () => (await dig('ask', 'search')).length === 2,
-      );
-    }));
-
-  test(`engine ${version}: what is not ours is the engine's, as before`, () =>
-    withWorld(version, async ({ engine, run, dig, address }) => {
-      await engine.docker('network', 'create', '-d', 'cleat-bridge', 'ours');
-      await engine.docker('network', 'create', '-d', 'bridge', 'theirs');
-      await run('far', 'theirs', ['--network-alias', 'builtin']);
-      await run('ask', 'ours');
-      await engine.docker('network', 'connect', 'theirs', 'ask');
-      const far = await address('far', 'theirs');
-      await eventually("names of the engine's own networks", async () => (await dig('ask', 'builtin'))[0] === far);
-      await engine.docker('network', 'create', '-d', 'cleat-bridge', '-o', 'cleat.dns=off', 'plain');
-      await run('one', 'plain', ['--network-alias', 'search']);
-      await run('two', 'plain');
-      assert.equal(await dig('two', 'search'), [await address('one', 'plain')], 'cleat.dns=off: the engine answers');
-    }));
+  names(`what is not ours is the engine's, as before`, async () => {
+    const { engine, run, dig, address } = await world;
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', 'ours');
+    await engine.docker('network', 'create', '-d', 'bridge', 'theirs');
+    await run('far', 'theirs', ['--network-alias', 'builtin']);
+    await run('ask', 'ours');
+    await engine.docker('network', 'connect', 'theirs', 'ask');
+    const far = await address('far', 'theirs');
+    await eventually("names of the engine's own networks", async () => (await dig('ask', 'builtin'))[0] === far);
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', '-o', 'cleat.dns=off', 'plain');
+    await run('one', 'plain', ['--network-alias', 'search']);
+    await run('two', 'plain');
+    assert.equal(await dig('two', 'search'), [await address('one', 'plain')], 'cleat.dns=off: the engine answers');
+  });
+  names.run();
 }
-
-test.run();
