@@ -3,7 +3,8 @@
  *
  *     bin/node lab/log-receiver.ts OUT udp:5514 tcp:5515 tls:6514:CERT:KEY[:CA] unix:/run/log.sock
  *
- * Prints `ready` when all listen. `tcp:PORT:deaf` accepts and never reads.
+ * Prints `ready` when all listen. `tcp:PORT:deaf` accepts and never reads; `tcp:PORT:resets` resets the first connections
+ * in the middle of a message.
  */
 import { createSocket } from 'node:dgram';
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -27,11 +28,27 @@ function listenUdp(at: string, port: number): Promise<void> {
   });
 }
 
-function onConnection(at: string, deaf: boolean): (socket: Socket) => void {
+/** How a stream server behaves: it reads; accepts and never reads; or resets the first connections in the middle of a message. */
+type Manner = 'reads' | 'deaf' | 'resets';
+
+const resets = 5;
+
+function onConnection(at: string, manner: Manner): (socket: Socket) => void {
+  let connections = 0;
   return (socket) => {
     socket.on('error', () => {});
-    if (deaf) socket.pause();
-    else socket.on('data', (data) => note(at, data));
+    if (manner === 'deaf') {
+      socket.pause();
+      return;
+    }
+    const reset = manner === 'resets' && ++connections <= resets;
+    socket.on('data', (data) => {
+      if (reset) {
+        // Most of the last message is missing, and nobody can tell the sender which.
+        note(at, data.subarray(0, Math.max(0, data.length - 10)));
+        socket.resetAndDestroy();
+      } else note(at, data);
+    });
   };
 }
 
@@ -46,12 +63,11 @@ async function open(place: string): Promise<void> {
   const [kind = '', where = '', ...rest] = place.split(':');
   const at = `${kind}:${where}`;
   if (kind === 'udp') return listenUdp(at, Number(where));
-  if (kind === 'unix') return listen(createServer(onConnection(at, false)), where);
-  if (kind === 'tcp')
-    return listen(
-      createServer({ pauseOnConnect: rest[0] === 'deaf' }, onConnection(at, rest[0] === 'deaf')),
-      Number(where),
-    );
+  if (kind === 'unix') return listen(createServer(onConnection(at, 'reads')), where);
+  if (kind === 'tcp') {
+    const manner: Manner = rest[0] === 'deaf' || rest[0] === 'resets' ? rest[0] : 'reads';
+    return listen(createServer({ pauseOnConnect: manner === 'deaf' }, onConnection(at, manner)), Number(where));
+  }
   if (kind !== 'tls') throw new Error(`unknown kind of place: ${place}`);
   const [cert = '', key = '', ca] = rest;
   const options = {
@@ -59,7 +75,7 @@ async function open(place: string): Promise<void> {
     key: readFileSync(key),
     ...(ca && { ca: readFileSync(ca), requestCert: true }),
   };
-  return listen(createTlsServer(options, onConnection(at, false)), Number(where));
+  return listen(createTlsServer(options, onConnection(at, 'reads')), Number(where));
 }
 
 await Promise.all(places.map(open));

@@ -2,7 +2,7 @@
 import type { Bench, BenchContext, Figure } from './harness/bench.ts';
 import { interleave, median, timeMs } from './harness/interleave.ts';
 import { openBareNetwork } from './harness/plugin-calls.ts';
-import { call, createContainer, networks, openStage, type Stage, startContainer } from './harness/stage.ts';
+import { call, createContainer, networks, onStage, type Stage, startContainer } from './harness/stage.ts';
 
 /** Endpoints on each of the two networks while it is measured, the measured one included. */
 const sizes = [1, 50, 200] as const;
@@ -11,9 +11,8 @@ export const bench: Bench = {
   name: 'attach',
   about: 'docker run, connect and disconnect at 1, 50 and 200 endpoints, against the built-in bridge; and our own part',
   rounds: 15,
-  async run(context) {
-    const stage = await openStage();
-    try {
+  run: (context) =>
+    onStage({}, async (stage) => {
       const idle = await createContainer(stage.engine, 'idle', { command: ['sleep', '86400'], networks: ['bridge'] });
       await startContainer(stage.engine, idle);
       const figures: Figure[] = [];
@@ -24,10 +23,7 @@ export const bench: Bench = {
         figures.push(...(await measure(stage, context, size, idle)));
       }
       return figures;
-    } finally {
-      await stage.close();
-    }
-  },
+    }),
 };
 
 /** One more endpoint on both networks. */

@@ -2,15 +2,14 @@
 import { readFileSync } from 'node:fs';
 import type { Bench, Figure } from './harness/bench.ts';
 import { openBareNetwork } from './harness/plugin-calls.ts';
-import { openStage } from './harness/stage.ts';
+import { onStage } from './harness/stage.ts';
 
 export const bench: Bench = {
   name: 'memory',
   about: 'resident memory of cleat-networkd with 0, 100 and 500 endpoints',
   rounds: 1,
-  async run(context) {
-    const stage = await openStage();
-    try {
+  run: (context) =>
+    onStage({}, async (stage) => {
       const network = await openBareNetwork(stage.networkd, 202);
       const pid = await stage.networkd.pid();
       const figures: Figure[] = [];
@@ -22,10 +21,7 @@ export const bench: Bench = {
         figures.push({ variant: `rss-${size}`, ours: residentMb(pid), peer: undefined, unit: 'MB', note });
       }
       return figures;
-    } finally {
-      await stage.close();
-    }
-  },
+    }),
 };
 
 /** VmRSS of /proc/PID/status, which is in kB (1024 bytes). */

@@ -7,7 +7,7 @@ import { type Engine, startEngine } from '../../test/support/engine.ts';
 import type { Bench, BenchContext, Figure } from './harness/bench.ts';
 import { interleave, median, timeMs } from './harness/interleave.ts';
 import { openBareNetwork, tcpPort } from './harness/plugin-calls.ts';
-import { createContainer, networks, openStage, removeContainer, type Stage, startContainer } from './harness/stage.ts';
+import { createContainer, networks, onStage, removeContainer, type Stage, startContainer } from './harness/stage.ts';
 
 type Who = keyof typeof networks;
 const whole = ['ours', 'peer'] as const;
@@ -22,9 +22,8 @@ export const bench: Bench = {
     'the first and the 1 000th port, 200 ports of a container, a range of 10 000, new connections, against the built-in driver of 28',
   rounds: 9,
   async run(context) {
-    const stage = await openStage();
-    const figures: Figure[] = [];
-    try {
+    const single = await onStage({}, async (stage) => {
+      const figures: Figure[] = [];
       figures.push(...(await atThePlugin(stage, context)));
       context.say('one port, none there yet');
       figures.push(await cost(stage, 'first-port', context.rounds, 1));
@@ -33,10 +32,9 @@ export const bench: Bench = {
       context.say('one port, 999 there');
       for (const who of whole) await hold(stage, who, 999);
       figures.push(await cost(stage, '1000th-port', context.rounds, 1));
-    } finally {
-      await stage.close();
-    }
-    return [...figures, ...(await rangeAndConnections(context))];
+      return figures;
+    });
+    return [...single, ...(await rangeAndConnections(context))];
   },
 };
 
@@ -123,9 +121,8 @@ async function atThePlugin(stage: Stage, context: BenchContext): Promise<Figure[
  * `-p 10000-19999:10000-19999`, one attempt each, the built-in driver on an engine of its own, which is ended with it. Then
  * connections to another port beside that range, against a host that publishes no other.
  */
-async function rangeAndConnections(context: BenchContext): Promise<Figure[]> {
-  const stage = await openStage({ images: ['busybox', 'tools'] });
-  try {
+function rangeAndConnections(context: BenchContext): Promise<Figure[]> {
+  return onStage({ images: ['busybox', 'tools'] }, async (stage) => {
     context.say('a range of 10 000 ports, ours');
     const ours = await rangeStart(stage.engine, networks.ours);
     context.say(`a range of 10 000 ports, built-in (at most ${rangeLimitMs / 1000} s)`);
@@ -133,9 +130,7 @@ async function rangeAndConnections(context: BenchContext): Promise<Figure[]> {
     const stopped = 'the peer was stopped at this time: the ratio is an upper bound';
     const note = peer === rangeLimitMs ? stopped : 'whole start; peer without userland proxy';
     return [{ variant: 'range-10000', ours, peer, unit: 'ms', note }, await connections(stage, context)];
-  } finally {
-    await stage.close();
-  }
+  });
 }
 
 async function builtInRange(): Promise<number> {
@@ -177,10 +172,9 @@ server = socket.create_server(('', 80), backlog=4096)
 while True: server.accept()[0].close()`;
 
 /** Connections a second to a published port, from the host, with 10 000 other ports published, against one with none. */
-async function connections(stage: Stage, context: BenchContext): Promise<Figure> {
+function connections(stage: Stage, context: BenchContext): Promise<Figure> {
   context.say('new connections to a published port');
-  const fresh = await openStage({ images: ['busybox', 'tools'] });
-  try {
+  return onStage({ images: ['busybox', 'tools'] }, async (fresh) => {
     const serve = { image: 'tools', command: ['python3', '-c', acceptor], networks: [networks.ours] };
     for (const { engine } of [stage, fresh]) {
       await startContainer(engine, await createContainer(engine, 'web', { ...serve, ports: { '80/tcp': [8080] } }));
@@ -199,9 +193,7 @@ async function connections(stage: Stage, context: BenchContext): Promise<Figure>
       rate: true,
       note: 'the peer is ourselves without the other ports',
     };
-  } finally {
-    await fresh.close();
-  }
+  });
 }
 
 /** Milliseconds for so many connections, one after the other. Also sent as text to a process in the host. */

@@ -3,9 +3,9 @@
 import { eventually } from '../../test/support/deadline.ts';
 import { createHost, type Host } from '../../test/support/host.ts';
 import { createSegment } from '../../test/support/segment.ts';
-import type { Bench } from './harness/bench.ts';
+import type { Bench, BenchContext, Figure } from './harness/bench.ts';
 import { interleave, median } from './harness/interleave.ts';
-import { createContainer, networks, openStage, type Stage, startContainer } from './harness/stage.ts';
+import { createContainer, networks, onStage, type Stage, startContainer } from './harness/stage.ts';
 
 type Who = keyof typeof networks;
 const seconds = 2;
@@ -15,34 +15,35 @@ export const bench: Bench = {
   name: 'throughput',
   about: 'iperf3 between two containers, and from another host through a published port, against the built-in bridge',
   rounds: 7,
-  async run(context) {
-    const stage = await openStage({ images: ['busybox', 'tools'] });
-    const segment = await createSegment();
-    const outside = await createHost({ name: 'outside' });
-    try {
-      await segment.attach(stage.host, { addresses: ['192.0.2.1/24'] });
-      await segment.attach(outside, { addresses: ['192.0.2.2/24'] });
-      for (const who of ['ours', 'peer'] as const) await servers(stage, who);
-      context.say('container to container');
-      const inside = await interleave(context.rounds, {
-        ours: () => betweenContainers(stage, 'ours'),
-        peer: () => betweenContainers(stage, 'peer'),
-      });
-      context.say('from another host through a published port');
-      const through = await interleave(context.rounds, {
-        ours: () => fromOutside(outside, 'ours'),
-        peer: () => fromOutside(outside, 'peer'),
-      });
-      const unit = 'Gbit/s';
-      return [
-        { variant: 'container', ours: median(inside.ours), peer: median(inside.peer), unit, rate: true },
-        { variant: 'published', ours: median(through.ours), peer: median(through.peer), unit, rate: true },
-      ];
-    } finally {
-      await Promise.all([outside.close(), segment.close(), stage.close()]);
-    }
-  },
+  run: (context) => onStage({ images: ['busybox', 'tools'] }, (stage) => measure(stage, context)),
 };
+
+async function measure(stage: Stage, context: BenchContext): Promise<Figure[]> {
+  const segment = await createSegment();
+  const outside = await createHost({ name: 'outside' });
+  try {
+    await segment.attach(stage.host, { addresses: ['192.0.2.1/24'] });
+    await segment.attach(outside, { addresses: ['192.0.2.2/24'] });
+    for (const who of ['ours', 'peer'] as const) await servers(stage, who);
+    context.say('container to container');
+    const inside = await interleave(context.rounds, {
+      ours: () => betweenContainers(stage, 'ours'),
+      peer: () => betweenContainers(stage, 'peer'),
+    });
+    context.say('from another host through a published port');
+    const through = await interleave(context.rounds, {
+      ours: () => fromOutside(outside, 'ours'),
+      peer: () => fromOutside(outside, 'peer'),
+    });
+    const unit = 'Gbit/s';
+    return [
+      { variant: 'container', ours: median(inside.ours), peer: median(inside.peer), unit, rate: true },
+      { variant: 'published', ours: median(through.ours), peer: median(through.peer), unit, rate: true },
+    ];
+  } finally {
+    await Promise.all([outside.close(), segment.close()]);
+  }
+}
 
 async function servers(stage: Stage, who: Who): Promise<void> {
   const common = { image: 'tools', networks: [networks[who]] };

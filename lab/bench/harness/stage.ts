@@ -17,7 +17,7 @@ export interface Stage {
 
 export const networks = { ours: 'ours', peer: 'builtin' } as const;
 
-export async function openStage(options: Partial<Omit<EngineOptions, 'host'>> = {}): Promise<Stage> {
+async function openStage(options: Partial<Omit<EngineOptions, 'host'>> = {}): Promise<Stage> {
   const host = await createHost({ name: 'bench' });
   try {
     const networkd = await startDaemon('networkd', host, { logLevel: 'info' });
@@ -28,6 +28,23 @@ export async function openStage(options: Partial<Omit<EngineOptions, 'host'>> = 
   } catch (error) {
     await host.close();
     throw error;
+  }
+}
+
+/** Opens a stage, works on it, closes it. When the work fails and our daemon has died, the error says how. */
+export async function onStage<T>(
+  options: Partial<Omit<EngineOptions, 'host'>>,
+  work: (stage: Stage) => Promise<T>,
+): Promise<T> {
+  const stage = await openStage(options);
+  try {
+    return await work(stage);
+  } catch (error) {
+    if (stage.networkd.running()) throw error;
+    const log = stage.networkd.log().trim().split('\n').slice(-15).join('\n');
+    throw new Error(`cleat-networkd has ended; its log:\n${log}`, { cause: error });
+  } finally {
+    await stage.close();
   }
 }
 
