@@ -31,5 +31,8 @@ export function isForgotten(endpoint: RegistryEndpoint, engines: readonly Engine
 }
 
 function lists(engine: EngineWatch, endpointId: string): boolean {
-  return engine.containers().some(({ networks }) => networks.some((network) => network.endpointId === endpointId));
+  // A stopped container may go on showing its last endpoint.
+  return engine
+    .containers()
+    .some(({ running, networks }) => running && networks.some((network) => network.endpointId === endpointId));
 }
