@@ -1,0 +1,186 @@
+/**
+ * ipvlan and VLANs, which not every kernel has: the drivers against the kernel, with the engine's half done here.
+ *
+ *     own namespace: e0, e0.10 ══ veth ══ e1, e1.10: namespace "neighbour"
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { RouteSocket, runCommand } from '../../plugins/linux/index.ts';
+import { moveIn, setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
+import { ipvlan } from '../../plugins/network/ipvlan/kind.ts';
+import { LanDriver, type LanKind } from '../../plugins/network/lan/driver.ts';
+import { LinkRemover } from '../../plugins/network/link/removal.ts';
+import { macvlan } from '../../plugins/network/macvlan/kind.ts';
+import { NetworkRegistry } from '../../plugins/network/registry.ts';
+import { openStore, type Store } from '../../plugins/store/store.ts';
+import { requiresOrGuest } from '../support/guest.ts';
+
+await requiresOrGuest('test/integration/lan-guest.test.ts', 'root', 'ipvlan', 'vlan', 'dummy', 'macvlan');
+
+interface Context {
+  folder: string;
+  store: Store;
+  socket: RouteSocket;
+}
+
+const test = suite<Context>('drivers on the LAN');
+const never = new AbortController().signal;
+const sh = async (script: string) => (await runCommand('sh', ['-c', script], { timeoutMs: 20_000 })).stdout;
+const links = () => sh("ip -o link | awk -F'[ :@]+' '{print $2}' | sort | tr '\\n' ' '");
+
+test.before.each(async (context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'cleat-lan-'));
+  context.store = openStore(join(context.folder, 'db'));
+  context.socket = new RouteSocket();
+  await sh(`ip netns add neighbour; ip netns add box1; ip netns add box2
+    ip link add e0 type veth peer name e1; ip link set e1 netns neighbour; ip link set e0 up
+    ip -n neighbour link set lo up; ip -n neighbour link set e1 up; ip -n neighbour addr add 192.0.2.9/24 dev e1
+    ip -n neighbour link add link e1 name e1.10 type vlan id 10; ip -n neighbour link set e1.10 up; ip -n neighbour addr add 198.51.100.9/24 dev e1.10
+    for n in box1 box2; do ip -n $n link set lo up; done`);
+});
+
+test.after.each(async ({ folder, store, socket }) => {
+  await sh(
+    'for n in neighbour box1 box2; do ip netns del $n; done; for i in $(ip -o link | grep -oE "e0[.0-9]*|cd-[0-9a-f]+" | sort -ru); do ip link del $i 2>/dev/null || true; done',
+  );
+  socket.close();
+  store.close();
+  rmSync(folder, { recursive: true });
+});
+
+function driverOf(kind: LanKind, { store, socket }: Context): LanDriver {
+  const log = { info: () => {}, warn: () => {} };
+  const parts = {
+    store,
+    socket,
+    registry: new NetworkRegistry(),
+    remover: new LinkRemover(),
+    services: { network: {}, endpoint: {} },
+    log,
+  };
+  return new LanDriver(kind, parts as never);
+}
+
+async function network(
+  driver: LanDriver,
+  digit: string,
+  pool: string,
+  options: Record<string, string>,
+  internal = false,
+): Promise<string> {
+  const networkId = digit.repeat(64);
+  await driver.createNetwork({
+    networkId,
+    options,
+    enableIPv4: true,
+    enableIPv6: false,
+    internal,
+    ipv4: [{ addressSpace: '', pool, auxAddresses: {} }],
+    ipv6: [],
+  });
+  return networkId;
+}
+
+/** The engine's half: endpoint, join, the link into the sandbox. */
+async function attach(
+  driver: LanDriver,
+  networkId: string,
+  digit: string,
+  address: string,
+  box: string,
+): Promise<string> {
+  const ids = { networkId, endpointId: digit.repeat(64) };
+  const ports = { exposedPorts: [], portBindings: [] };
+  const filled = await driver.createEndpoint({ ...ids, interface: { address }, options: {}, ...ports }, never);
+  const reply = await driver.join({ ...ids, sandboxKey: `/run/netns/${box}`, options: {}, ...ports });
+  moveIn(`/run/netns/${box}`, {
+    ...reply.interfaceName,
+    ...filled,
+    addresses: [address],
+    staticRoutes: reply.staticRoutes ?? [],
+  });
+  setDefaultRoutes(`/run/netns/${box}`, reply);
+  return ids.endpointId;
+}
+
+const reaches = (box: string, address: string) =>
+  sh(
+    `for i in 1 2 3; do ip netns exec ${box} ping -c1 -W2 ${address} >/dev/null 2>&1 && { echo yes; exit; }; done; echo no`,
+  ).then((out) => out.trim());
+
+test('ipvlan l2 over a VLAN that is made, shared, and removed with its last network', async (context) => {
+  const driver = driverOf(ipvlan, context);
+  const one = await network(driver, 'a', '198.51.100.0/25', { parent: 'e0.10' });
+  const two = await network(driver, 'b', '198.51.100.128/25', { parent: 'e0.10' });
+  assert.match(await links(), /e0\.10 /);
+  const endpoint = await attach(driver, one, '1', '198.51.100.11/24', 'box1');
+  assert.is(await reaches('box1', '198.51.100.9'), 'yes', 'tagged');
+  assert.is(await reaches('box1', '192.0.2.9'), 'no', 'nothing untagged');
+  await driver.deleteEndpoint({ networkId: one, endpointId: endpoint });
+  await driver.deleteNetwork({ networkId: one });
+  assert.match(await links(), /e0\.10 /, 'the other network still uses it');
+  await driver.deleteNetwork({ networkId: two });
+  assert.not.match(await links(), /e0\.10 /);
+});
+
+test('a VLAN that was there before stays', async (context) => {
+  await sh('ip link add link e0 name e0.20 type vlan id 20');
+  const driver = driverOf(macvlan, context);
+  const id = await network(driver, 'a', '203.0.113.0/24', { parent: 'e0.20' });
+  await driver.deleteNetwork({ networkId: id });
+  assert.match(await links(), /e0\.20 /);
+});
+
+test('ipvlan modes: private keeps containers apart, l3 routes by the link, a second mode is refused', async (context) => {
+  const driver = driverOf(ipvlan, context);
+  const id = await network(driver, 'a', '192.0.2.0/24', { parent: 'e0', ipvlan_mode: 'l3' });
+  await attach(driver, id, '1', '192.0.2.11/24', 'box1');
+  await attach(driver, id, '2', '192.0.2.12/24', 'box2');
+  assert.is(await reaches('box1', '192.0.2.12'), 'yes');
+  assert.match(await sh('ip -n box1 route'), /default dev eth0 (proto static )?scope link/);
+  try {
+    await network(driver, 'b', '203.0.113.0/24', { parent: 'e0', ipvlan_mode: 'l2' });
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /serves the network aaaaaaaaaaaa in mode l3/);
+  }
+  await driver.deleteNetwork({ networkId: id });
+  const apart = await network(driver, 'c', '192.0.2.0/24', { parent: 'e0', ipvlan_flag: 'private' });
+  await sh('for n in box1 box2; do ip netns del $n; ip netns add $n; ip -n $n link set lo up; done');
+  await attach(driver, apart, '3', '192.0.2.13/24', 'box1');
+  await attach(driver, apart, '4', '192.0.2.14/24', 'box2');
+  assert.is(await reaches('box1', '192.0.2.14'), 'no');
+  assert.is(await reaches('box1', '192.0.2.9'), 'yes');
+  await driver.deleteNetwork({ networkId: apart });
+});
+
+test('one parent serves macvlan or ipvlan, and the answer comes before the kernel says EBUSY', async (context) => {
+  const first = driverOf(ipvlan, context);
+  const id = await network(first, 'a', '192.0.2.0/24', { parent: 'e0' });
+  await attach(first, id, '1', '192.0.2.11/24', 'box1');
+  await sh('ip link add iv0 link e0 type ipvlan mode l2');
+  try {
+    await network(driverOf(macvlan, context), 'b', '203.0.113.0/24', { parent: 'e0' });
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as { code: string }).code, 'NET_PARENT_TAKEN');
+  }
+  await sh('ip link del iv0');
+  await first.deleteNetwork({ networkId: id });
+});
+
+test('an internal network without a parent has a link without a wire', async (context) => {
+  const driver = driverOf(macvlan, context);
+  const id = await network(driver, 'a', '192.0.2.0/24', {}, true);
+  assert.match(await links(), /cd-aaaaaaaaaaaa/);
+  await attach(driver, id, '1', '192.0.2.11/24', 'box1');
+  await attach(driver, id, '2', '192.0.2.12/24', 'box2');
+  assert.is(await reaches('box1', '192.0.2.12'), 'yes');
+  await driver.deleteNetwork({ networkId: id });
+  assert.not.match(await links(), /cd-/);
+});
+
+test.run();
