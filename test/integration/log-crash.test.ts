@@ -33,7 +33,7 @@ async function flood(session: LogSession, stopped: () => boolean): Promise<numbe
       );
     }
     await session.writeRaw(Buffer.concat(burst));
-    if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+    if (Math.random() < 0.5) await new Promise((resolve) => setTimeout(resolve, Math.random() * 6));
   }
   return number;
 }

@@ -180,6 +180,19 @@ test('a server that accepts and never reads is given up for the next one; stop i
   await good.kill();
 });
 
+test('connections that are reset in the middle of a message', async () => {
+  const server = ownReceiver();
+  await server.start('tcp:5156:resets');
+  const session = await open({ 'syslog-address': 'tcp://127.0.0.1:5156' });
+  for (let part = 0; part < 10; part++) {
+    await numbered(session, part * 100, (part + 1) * 100);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok((await session.stop()) < 2000);
+  await allArrive(() => server.texts(), 1000);
+  await server.kill();
+});
+
 test('the address behind the name changes', async () => {
   const [old, moved] = [ownReceiver(), ownReceiver()];
   const hosts = (address: string): Promise<string> =>

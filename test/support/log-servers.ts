@@ -35,9 +35,12 @@ action(type="omfile" file="${out}" template="text")
     host,
     out,
     () => host.start('rsyslogd', ['-n', '-f', config, '-i', join(folder, 'pid')]),
-    async () => {
+    async (process) => {
       // rsyslog says nothing when it is ready: its sockets do.
-      await eventually('rsyslog listens', async () => listens(await host.sh('ss -Hlntux'), inputs));
+      await eventually('rsyslog listens', async () => {
+        if (!process.running()) throw new Error(process.output());
+        return listens(await host.sh('ss -Hlntux'), inputs);
+      });
     },
   );
 }

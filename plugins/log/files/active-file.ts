@@ -124,9 +124,20 @@ export class ActiveFile {
     this.#index?.add(end - start, facts.records, facts.latestHigh, facts.latestLow, this.#fingerprint);
   }
 
-  /** Fills `into` from this offset of the newest file. */
-  readAt(into: Buffer, offset: number): void {
-    readSync(this.#fd, into, 0, into.length, offset);
+  /**
+   * The last bytes that were written, at most so many. Right after a rotation they are in the file before: the new one is empty.
+   */
+  readTail(bytes: number): Buffer {
+    this.open();
+    if (this.#size > 0) return readEnd(this.#fd, this.#size, bytes);
+    const before = this.files.all.at(-2);
+    if (before === undefined || before.compressed) return Buffer.alloc(0);
+    const fd = openSync(before.path, 'r');
+    try {
+      return readEnd(fd, fstatSync(fd).size, bytes);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** Ends the newest file and starts another; removes what is beyond the limit and compresses what was ended. */
@@ -171,6 +182,12 @@ export class ActiveFile {
       this.files.removeOldest();
     }
   }
+}
+
+function readEnd(fd: number, size: number, bytes: number): Buffer {
+  const end = Buffer.alloc(Math.min(size, bytes));
+  readSync(fd, end, 0, end.length, size - end.length);
+  return end;
 }
 
 function readHead(fd: number): Buffer {

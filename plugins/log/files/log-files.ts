@@ -60,7 +60,9 @@ export class LogFiles {
   /** The newest file, named but not made yet; the folders exist afterwards. */
   begin(): LogFile {
     const newest = this.newest;
-    if (newest !== undefined && !newest.compressed) return newest;
+    // A crash between renaming the chain and making the new file leaves a newest one with a number.
+    const growing = newest !== undefined && !newest.compressed;
+    if (growing && (this.naming.kind === 'sequence' || newest.path === this.naming.path)) return newest;
     return this.#add();
   }
 

@@ -69,7 +69,6 @@ export class JournalWriter implements LogWriter {
   }
 
   endsWith(frame: LogFrame): boolean {
-    this.active.open();
     this.#lastFrame ??= this.#readLastFrame();
     return this.#lastFrame.equals(frame.buffer.subarray(frame.frameStart, frame.frameEnd));
   }
@@ -108,8 +107,7 @@ export class JournalWriter implements LogWriter {
 
   /** Looks at the end of the newest file: the last block is at most one turn long. */
   #readLastFrame(): Buffer {
-    const tail = Buffer.alloc(Math.min(this.active.size, maxBlockBytes));
-    this.active.readAt(tail, this.active.size - tail.length);
+    const tail = this.active.readTail(maxBlockBytes);
     const scanner = new JournalScanner();
     scanner.reset(tail, 0, tail.length, true);
     let last: Buffer = Buffer.alloc(0);

@@ -62,15 +62,9 @@ export class JsonFileWriter implements LogWriter {
   }
 
   endsWith(frame: LogFrame): boolean {
-    this.active.open();
-    const { size, file } = this.active;
-    const bound = this.#encoder.bound(frame);
-    const record = Buffer.allocUnsafe(bound);
+    const record = Buffer.allocUnsafe(this.#encoder.bound(frame));
     const length = this.#encoder.write(record, 0, frame);
-    if (size < length || file === undefined) return false;
-    const last = Buffer.allocUnsafe(length);
-    this.active.readAt(last, size - length);
-    return last.equals(record.subarray(0, length));
+    return this.active.readTail(length).equals(record.subarray(0, length));
   }
 
   recordScanner(): JsonFileScanner {
