@@ -1,6 +1,7 @@
 /** The `cleat` command: one file per verb in this folder; this one only lists them. */
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { PluginError } from '../sdk/errors.ts';
 import { readVersion } from '../sdk/version.ts';
 import { type Command, toYargs } from './command.ts';
 import { dnsCommand } from './dns.ts';
@@ -50,6 +51,11 @@ const parser = yargs(hideBin(process.argv))
 try {
   await parser.parseAsync();
 } catch (error) {
-  process.stderr.write(`cleat: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`cleat: ${describe(error)}\n`);
   process.exitCode = error instanceof CommandFailure ? error.exitCode : exitCodes.failed;
+}
+
+function describe(error: unknown): string {
+  if (error instanceof PluginError) return error.line;
+  return error instanceof Error ? error.message : String(error);
 }

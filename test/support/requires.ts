@@ -29,6 +29,11 @@ const probes = {
   nfsd: () => filesystem('nfsd'),
   nfs: () => filesystem('nfs4'),
   overlayfs: () => filesystem('overlay'),
+  // ext4 with project quota, in a file of its own.
+  prjquota: () =>
+    inNewNetns(
+      'd=$(mktemp -d) && trap "rm -rf $d" EXIT && truncate -s 16M $d/i && mkfs.ext4 -q -O quota,project -E quotatype=prjquota $d/i && modprobe -qa loop quota_v2; unshare -m mount -o loop,prjquota $d/i $d',
+    ),
   tun: () => existsSync('/dev/net/tun') || '/dev/net/tun is missing',
   // Debian's package installs both; the guest runs this machine's own root file system.
   uml: () => program('linux.uml'),

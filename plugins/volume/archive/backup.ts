@@ -5,7 +5,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Transform, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { startStage } from './pipeline.ts';
+import { feed, startStage } from './pipeline.ts';
 import { encodeTrailer, type Trailer } from './trailer.ts';
 
 export interface BackupRequest {
@@ -66,7 +66,7 @@ async function stream(
   });
   const stages = [
     // Both children are given with these pipes.
-    pipeline(tar.child.stdout as NodeJS.ReadableStream, count, zstd.child.stdin as NodeJS.WritableStream),
+    feed(tar.child.stdout as NodeJS.ReadableStream, count, zstd.child.stdin as NodeJS.WritableStream),
     pipeline(zstd.child.stdout as NodeJS.ReadableStream, output, { end: false }),
     zstd.done,
   ];

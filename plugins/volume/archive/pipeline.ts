@@ -1,5 +1,6 @@
 /** Child processes in a pipe, for streams that do not fit into memory: tar, zstd. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { pipeline } from 'node:stream/promises';
 import { PluginError } from '../../sdk/errors.ts';
 
 export interface Stage {
@@ -37,4 +38,19 @@ export function startStage(
   // Looked at later; until then a failure must not end the process.
   done.catch(() => {});
   return { child, done };
+}
+
+/**
+ * Feeds a child. Its end of the pipe may be gone a moment before ours has noticed that all was written, which node reports as
+ * a premature close: whether the child had all it needed, its exit code and the checksum say.
+ */
+export async function feed(
+  ...streams: readonly [NodeJS.ReadableStream, NodeJS.ReadWriteStream, NodeJS.WritableStream]
+): Promise<void> {
+  try {
+    await pipeline(...streams);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'EPIPE') throw error;
+  }
 }

@@ -7,10 +7,9 @@ import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { chmod, chown, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { removeTree } from '../../linux/remove-tree.ts';
 import { PluginError } from '../../sdk/errors.ts';
-import { startStage } from './pipeline.ts';
+import { feed, startStage } from './pipeline.ts';
 import { findTrailer, maxTrailerSize, type Trailer } from './trailer.ts';
 
 export interface RestoreRequest {
@@ -78,8 +77,8 @@ async function unpack({ input, onProgress }: RestoreRequest, staging: string): P
   });
   const results = await Promise.allSettled([
     // The children are given with these pipes.
-    pipeline(input, keepEnd, zstd.child.stdin as NodeJS.WritableStream),
-    pipeline(zstd.child.stdout as NodeJS.ReadableStream, count, tar.child.stdin as NodeJS.WritableStream),
+    feed(input, keepEnd, zstd.child.stdin as NodeJS.WritableStream),
+    feed(zstd.child.stdout as NodeJS.ReadableStream, count, tar.child.stdin as NodeJS.WritableStream),
     zstd.done,
     tar.done,
   ]);

@@ -13,7 +13,7 @@ import type { Details } from '../records.ts';
 import { resolveMountAddress } from '../server-address.ts';
 import { makeLocalSubFolder, makeRemoteSubFolder } from '../sub-folder.ts';
 import type { Trash } from '../trash.ts';
-import { growImage, makeImage } from './image.ts';
+import { growImage, imageUsage, makeImage } from './image.ts';
 import { imageFolder, type LocalPaths, planLocal } from './mount-plan.ts';
 import { type LocalConfig, parseLocalOptions } from './options.ts';
 import { changeLimits, enforcesProjectQuota, folderUsage, limitFolder } from './project-quota.ts';
@@ -130,7 +130,7 @@ export class LocalBackend implements Backend<LocalConfig> {
     if (typeof projectId === 'number') return folderUsage(this.#paths(name).data, projectId);
     if (place.kind === 'limited') {
       if (attachedPath !== undefined) return fileSystemUsageNow(attachedPath);
-      return place.bytes === undefined ? {} : { limitBytes: place.bytes };
+      return imageUsage(this.#paths(name).image);
     }
     return place.kind === 'mount' && attachedPath === undefined ? {} : undefined;
   }

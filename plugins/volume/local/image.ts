@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { CommandError } from '../../linux/command.ts';
 import { runBounded } from '../../linux/mount.ts';
 import { PluginError } from '../../sdk/errors.ts';
-import type { Budget } from '../backend.ts';
+import type { Budget, Usage } from '../backend.ts';
 
 export type ImageFileSystem = 'ext4' | 'xfs' | 'btrfs';
 
@@ -64,6 +64,12 @@ export async function growImage(path: string, bytes: number, budget: Budget): Pr
   setLength(path, bytes);
   await run('e2fsck', ['-f', '-p', path], budget, 1);
   await run('resize2fs', [path], budget);
+}
+
+/** Of an image that is not mounted: what it takes on the disk, which is a little more than what is in it. */
+export function imageUsage(path: string): Usage {
+  const { blocks, size } = statSync(path);
+  return { usedBytes: Math.min(blocks * 512, size), limitBytes: size };
 }
 
 function setLength(path: string, bytes: number): void {
