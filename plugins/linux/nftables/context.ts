@@ -7,8 +7,11 @@ import koffi from 'koffi';
 import { inNetns, type Netns, ownNetns } from '../netns.ts';
 import { check, closeFd, libc, MFD_CLOEXEC } from '../syscall.ts';
 import { NftError } from './error.ts';
+import { FD_SETSIZE, keepLowDescriptors, openLow } from './low-descriptors.ts';
 
 const soname = 'libnftables.so.1';
+// <fcntl.h>
+const F_DUPFD_CLOEXEC = 1030;
 // <nftables/libnftables.h>
 const NFT_CTX_OUTPUT_STATELESS = 1 << 2;
 const NFT_CTX_OUTPUT_HANDLE = 1 << 3;
@@ -76,13 +79,16 @@ export interface ListOptions {
 export class Nftables {
   readonly #netns: Netns;
   readonly #context: Context;
+  readonly #socket: number | undefined;
   #open = true;
 
   constructor(netns?: Netns) {
     this.#netns = netns?.duplicate() ?? ownNetns();
     try {
       // The library opens its netlink socket here …
-      this.#context = inNetns(this.#netns, () => library().create(0));
+      const { value, fd } = inNetns(this.#netns, () => openLow(() => library().create(0)));
+      this.#context = value;
+      this.#socket = fd;
     } catch (error) {
       this.#netns.close();
       throw error;
@@ -127,7 +133,27 @@ export class Nftables {
     if (!this.#open) return;
     this.#open = false;
     library().free(this.#context);
+    keepLowDescriptors();
     this.#netns.close();
+  }
+
+  /**
+   * Closes this, but not the socket that tables with `flags owner` belong to: they stay until the returned object is closed, or
+   * the process ends. The socket moves to a number that nobody is short of.
+   */
+  closeButKeepTables(): { close(): void } {
+    if (this.#socket === undefined) return this;
+    const high = libc.fcntl(this.#socket, F_DUPFD_CLOEXEC, FD_SETSIZE);
+    // EINVAL where the process may not have that many; then any number.
+    const fd = high >= 0 ? high : check(libc.fcntl(this.#socket, F_DUPFD_CLOEXEC, 3), 'fcntl', 'F_DUPFD_CLOEXEC');
+    this.close();
+    let open = true;
+    return {
+      close() {
+        if (open) closeFd(fd);
+        open = false;
+      },
+    };
   }
 
   [Symbol.dispose](): void {

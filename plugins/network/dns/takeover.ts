@@ -34,7 +34,7 @@ export function takeOverResolver(netns: Netns, ports: TakeoverPorts): { close():
     ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:${ports.tcp}
   }
 }`);
-    return nft;
+    return nft.closeButKeepTables();
   } catch (error) {
     nft.close();
     throw error;
