@@ -1,8 +1,11 @@
 /** `/containers/…`: decodes what came, calls the verb, encodes what it gave. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { changedFiles } from '../container/changed-files.ts';
 import { createContainer } from '../container/create.ts';
+import { exportContainer } from '../container/export.ts';
 import { inspectContainer } from '../container/inspect.ts';
 import { listContainers, listFilters } from '../container/list.ts';
+import { containerPruneFilters, pruneContainers } from '../container/prune.ts';
 import type { WaitCondition } from '../container/registry.ts';
 import { removeContainer } from '../container/remove.ts';
 import { startContainer } from '../container/start.ts';
@@ -12,6 +15,7 @@ import { badRequest } from './api-error.ts';
 import { parseFilters } from './filters.ts';
 import { sendLogs } from './logs.ts';
 import { isTrue, parseInteger, queryOf } from './query.ts';
+import { streamBytes } from './stream.ts';
 
 const waitConditions: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
 
@@ -69,6 +73,19 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
 
   app.get('/containers/:id/logs', (request, reply) =>
     sendLogs(engine, containerOf(request, engine), queryOf(request), reply),
+  );
+
+  app.get('/containers/:id/changes', (request) => {
+    const changes = changedFiles(engine, containerOf(request, engine));
+    return changes.length > 0 ? changes : null;
+  });
+
+  app.get('/containers/:id/export', (request, reply) =>
+    streamBytes(reply, 'application/octet-stream', exportContainer(engine, containerOf(request, engine))),
+  );
+
+  app.post('/containers/prune', (request) =>
+    pruneContainers(engine, parseFilters(queryOf(request)['filters'], containerPruneFilters)),
   );
 
   app.post('/containers/:id/wait', async (request, reply) => {

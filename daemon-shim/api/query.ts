@@ -23,3 +23,9 @@ export function parseInteger(value: string | undefined, name: string): number | 
   if (!/^-?[0-9]+$/.test(value)) throw badRequest(`invalid value for ${name}: "${value}" is no whole number`);
   return Number(value);
 }
+
+/** Every value of a parameter that may come several times. */
+export function allOf(request: FastifyRequest, name: string): string[] {
+  const value = (request.query as Record<string, string | string[] | undefined>)[name];
+  return (Array.isArray(value) ? value : [value ?? '']).filter((item) => item !== '');
+}

@@ -14,6 +14,7 @@ import { type HijackHandler, serveHijack } from './hijack.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
 import { systemRoutes } from './system.ts';
+import { unsupportedRoutes } from './unsupported.ts';
 import { checkVersion, commonHeaders, versionPrefix } from './version.ts';
 import { volumeRoutes } from './volumes.ts';
 
@@ -62,6 +63,7 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
   imageRoutes(app, engine);
   networkRoutes(app, engine);
   volumeRoutes(app, engine);
+  unsupportedRoutes(app);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void serveHijack(request, socket, head, hijackRouter(engine));
   });

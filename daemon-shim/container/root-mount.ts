@@ -6,7 +6,8 @@ import { mkdirSync } from 'node:fs';
 import { findMountAt, readMountinfo } from '../../plugins/linux/mountinfo.ts';
 import { check, libc } from '../../plugins/linux/syscall.ts';
 import type { Engine } from '../engine.ts';
-import { withOverlayOptions } from '../image/overlay-options.ts';
+import { initLayerName } from '../image/init-layer.ts';
+import { type OverlayStack, withOverlayOptions } from '../image/overlay-options.ts';
 import { containerFolder } from './folder.ts';
 import type { Container } from './registry.ts';
 
@@ -46,9 +47,14 @@ export function unmountRoot(engine: Engine, id: string): void {
 function mountRoot(engine: Engine, container: Container): void {
   const { data, upper, work, merged } = containerFolder(engine.config, container.id);
   for (const folder of [upper, work, merged]) mkdirSync(folder, { recursive: true });
-  const { images } = engine;
-  const layers = images.layerNames(images.getById(container.record.imageId));
-  withOverlayOptions({ folder: images.layers.folder, layers, writable: data }, (options) =>
+  withOverlayOptions({ ...lowerLayers(engine, container), writable: data }, (options) =>
     check(libc.mount('overlay', merged, 'overlay', 0, options), 'mount', merged),
   );
+}
+
+/** What is below the container's own folder, the topmost first. */
+export function lowerLayers(engine: Engine, container: Container): OverlayStack {
+  const { images } = engine;
+  const image = images.getById(container.record.imageId);
+  return { folder: images.layers.folder, layers: [initLayerName, ...images.layerNames(image)] };
 }

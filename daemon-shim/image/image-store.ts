@@ -45,9 +45,11 @@ export interface ImageConfiguration {
   readonly os?: string;
   readonly author?: string;
   readonly created?: string;
-  readonly config?: ImageConfig;
+  readonly comment?: string;
+  readonly docker_version?: string;
+  readonly config?: ImageConfig | null;
   readonly rootfs?: { readonly type: string; readonly diff_ids: readonly string[] };
-  readonly history?: readonly HistoryEntry[];
+  readonly history?: readonly HistoryEntry[] | null;
 }
 
 export class ImageStore {

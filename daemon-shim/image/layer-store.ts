@@ -3,6 +3,7 @@
  * positions it has: overlayfs stacks folders, it does not care what was below when they were made.
  *
  *     DATA_ROOT/layers/NAME      the unpacked layer; NAME is short, because 4096 bytes hold a whole stack of them
+ *     DATA_ROOT/layers/init      init-layer.ts
  *     DATA_ROOT/blobs/DIFF       its tar as it came, compressed: `docker save` gives back the same bytes
  *     DATA_ROOT/tmp/…            what is being made; emptied at the start
  */
@@ -18,6 +19,7 @@ import type { Store, Table } from '../../plugins/store/store.ts';
 import { ApiError } from '../api/api-error.ts';
 import { decompress } from '../archive/compression.ts';
 import { TarReader } from '../archive/tar-reader.ts';
+import { initLayerName, makeInitLayer } from './init-layer.ts';
 import { LayerExtractor } from './layer-extract.ts';
 
 export interface LayerRecord {
@@ -50,6 +52,7 @@ export class LayerStore {
     this.#table = store.table<LayerRecord>('layer', { version: 1 });
     this.#dataRoot = dataRoot;
     for (const name of ['layers', 'blobs', 'tmp']) mkdirSync(join(dataRoot, name), { recursive: true, mode: 0o710 });
+    makeInitLayer(this.folder);
   }
 
   find(diffId: string): LayerRecord | undefined {
@@ -152,7 +155,7 @@ export class LayerStore {
   /** At the start, before anything is loaded: what a crash left half made, or half removed. */
   async removeLeftovers(): Promise<void> {
     const layers = this.list();
-    const names = new Set(layers.map((layer) => layer.name));
+    const names = new Set([initLayerName, ...layers.map((layer) => layer.name)]);
     const blobs = new Set(layers.map((layer) => blobName(layer.diffId)));
     const leftovers = [
       ...this.#entries('tmp'),
@@ -171,13 +174,15 @@ export class LayerStore {
     return join(this.#dataRoot, 'blobs', blobName(diffId));
   }
 
-  /** Three to five letters and digits: 36³ names before one gets longer. */
+  /** Letters and digits, three of them until most such names are taken; a number first, so that it is never a word. */
   #freeName(): string {
     const taken = new Set(readdirSync(this.folder));
     for (let length = 3; ; length += 1) {
       for (let attempt = 0; attempt < 16; attempt += 1) {
-        const number = randomBytes(6).readUIntBE(0, 6) % 36 ** length;
-        const name = number.toString(36).padStart(length, '0');
+        const random = randomBytes(6).readUIntBE(0, 6) % (10 * 36 ** (length - 1));
+        const name = `${random % 10}${Math.floor(random / 10)
+          .toString(36)
+          .padStart(length - 1, '0')}`;
         if (!taken.has(name)) return name;
       }
     }

@@ -95,5 +95,5 @@ function record(
   }
   for (const tag of tags) report({ stream: `Loaded image: ${tag}\n` });
   if (tags.length === 0) report({ stream: `Loaded image ID: ${id}\n` });
-  emitImageEvent(engine, images.getById(id), 'load', tags[0] ?? id);
+  emitImageEvent(engine, images.getById(id), 'load', id);
 }

@@ -2,10 +2,19 @@
  * The data of an overlayfs mount. mount(2) takes one page of it, 4096 bytes, and a stack may have over a hundred layers: each is named through
  * a descriptor of the folder that holds them all (`/proc/self/fd/9/a3f`), and so are the upper and the work folder.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { badRequest } from '../api/api-error.ts';
 
 const maxMountData = 4095;
+
+/**
+ * Kernels may be built to keep renames and changes of attributes as references to lower layers; then the upper folder alone
+ * is no layer, and `diff` and `commit` would read it wrongly.
+ */
+const plainLayers = ['redirect_dir', 'metacopy']
+  .filter((name) => isOn(`/sys/module/overlay/parameters/${name}`))
+  .map((name) => `,${name}=off`)
+  .join('');
 
 export interface OverlayStack {
   /** The folder of all layers. */
@@ -28,10 +37,18 @@ export function withOverlayOptions(stack: OverlayStack, mount: (data: string) =>
     const base = through(stack.folder);
     const lower = stack.layers.map((name) => `${base}/${name}`).join(':');
     const own = stack.writable === undefined ? undefined : through(stack.writable);
-    const data = `lowerdir=${lower}${own === undefined ? '' : `,upperdir=${own}/upper,workdir=${own}/work`}`;
+    const data = `lowerdir=${lower}${own === undefined ? '' : `,upperdir=${own}/upper,workdir=${own}/work${plainLayers}`}`;
     if (data.length > maxMountData) throw badRequest(`max depth exceeded: ${stack.layers.length} layers`);
     mount(data);
   } finally {
     for (const fd of open) closeSync(fd);
+  }
+}
+
+function isOn(parameter: string): boolean {
+  try {
+    return readFileSync(parameter, 'utf8').startsWith('Y');
+  } catch {
+    return false;
   }
 }

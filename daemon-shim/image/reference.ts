@@ -42,3 +42,19 @@ export function formatReference(text: string): string {
     return text;
   }
 }
+
+/** The `reference` filter: a shell pattern for the name, with or without a tag; `*` does not cross a slash. */
+export function matchesReference(tag: string, pattern: string): boolean {
+  const name = tag.slice(0, tag.lastIndexOf(':'));
+  const shell = pattern.replace(/^(?:docker\.io\/)?(?:library\/)?/, '');
+  const source = shell
+    .replaceAll(/[.+^${}()|\\]/g, '\\$&')
+    .replaceAll('*', '[^/]*')
+    .replaceAll('?', '[^/]');
+  try {
+    const expression = new RegExp(`^${source}$`);
+    return expression.test(tag) || expression.test(name);
+  } catch {
+    throw badRequest(`invalid filter 'reference=${pattern}': no pattern`);
+  }
+}

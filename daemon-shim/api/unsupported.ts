@@ -1,0 +1,42 @@
+/** What other engines do and this one does not: each answer says so, and what to do instead. */
+import type { FastifyInstance } from 'fastify';
+import { type ApiError, notSupported } from './api-error.ts';
+
+const noSwarm = 'this engine has no swarm: run the containers with docker run or docker compose';
+const loadInstead = 'load images instead: docker save IMAGE | docker load';
+
+/** `pull` of one image; also what `docker run` asks for when it does not find it. */
+export function pullRefused(image: string, tag: string): ApiError {
+  const name =
+    tag === '' || image.includes('@') ? image : tag.startsWith('sha256:') ? `${image}@${tag}` : `${image}:${tag}`;
+  return notSupported(
+    `${name} is not on this host, and this engine pulls from no registry: on a host that has it run "docker save ${name}", here "docker load"`,
+  );
+}
+
+export function unsupportedRoutes(app: FastifyInstance): void {
+  const refuse = (methods: readonly ('GET' | 'POST' | 'DELETE')[], url: string, message: string) =>
+    app.route({
+      method: [...methods],
+      url,
+      handler: () => {
+        throw notSupported(message);
+      },
+    });
+  refuse(['POST'], '/build', `this engine builds no images; build where there is Docker and ${loadInstead}`);
+  refuse(['POST'], '/build/cancel', 'this engine builds no images');
+  refuse(['POST'], '/session', 'this engine builds no images, and so has no build sessions');
+  refuse(['POST'], '/grpc', 'this engine builds no images, and so has no build sessions');
+  refuse(['GET'], '/images/search', `this engine searches no registry; ${loadInstead}`);
+  refuse(['POST'], '/auth', `this engine talks to no registry: there is nothing to log in to; ${loadInstead}`);
+  refuse(['GET'], '/distribution/*', `this engine talks to no registry; ${loadInstead}`);
+  for (const noun of ['swarm', 'services', 'nodes', 'tasks', 'secrets', 'configs']) {
+    for (const url of [`/${noun}`, `/${noun}/*`]) refuse(['GET', 'POST', 'DELETE'], url, noSwarm);
+  }
+  const noManaged =
+    'this engine has no managed plugins: start the plugin’s own program, it is found by its socket in the plugin directory';
+  refuse(['GET', 'POST', 'DELETE'], '/plugins/*', noManaged);
+  // `docker plugin ls` and `docker system prune` ask for these: there is nothing, and that is a proper answer.
+  app.get('/plugins', () => []);
+  app.post('/build/prune', () => ({ CachesDeleted: null, SpaceReclaimed: 0 }));
+}

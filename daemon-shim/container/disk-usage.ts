@@ -1,0 +1,19 @@
+/** Bytes that a container's own changes take: files of its upper folder. */
+import { existsSync } from 'node:fs';
+import { walkTree } from '../archive/tree-walk.ts';
+import type { Engine } from '../engine.ts';
+import { containerFolder } from './folder.ts';
+import type { Container } from './registry.ts';
+
+export function upperBytes(engine: Engine, container: Container): number {
+  const { upper } = containerFolder(engine.config, container.id);
+  if (!existsSync(upper)) return 0;
+  const seen = new Set<number>();
+  let bytes = 0;
+  for (const { stat } of walkTree(upper)) {
+    if (!stat.isFile() || seen.has(stat.ino)) continue;
+    if (stat.nlink > 1) seen.add(stat.ino);
+    bytes += stat.size;
+  }
+  return bytes;
+}
