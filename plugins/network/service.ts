@@ -24,6 +24,7 @@ import { isAbandoned, isForgotten } from './liveness.ts';
 import { macvlan } from './macvlan/kind.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
+import { watchLateConflicts } from './publish/late-conflicts.ts';
 import { PublishProxy } from './publish/proxy.ts';
 import { Publisher } from './publish/publisher.ts';
 import { FirewallWatch } from './publish/watch.ts';
@@ -79,14 +80,16 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     startLan(ipvlan, { ...parts, services }),
   ];
 
-  publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);
+  publisher.setProxyPort(proxy?.port);
   firewall.setProxyPort(proxy?.port);
+  publisher.restore((endpointId) => registry.findEndpoint(endpointId) !== undefined);
   firewall.settle();
   const known = new Set(drivers.flatMap((driver) => driver.links()));
   await sweepLinks(parts.socket, known, parts.remover, log);
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
+  const conflicts = watchLateConflicts(publisher, log);
   dns = startDns(context, registry);
   const { engines } = dns;
   ipam.watch({ networks: registry, engines });
@@ -111,6 +114,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
       await lost.close();
       await dns?.close();
       await Promise.all(drivers.map((driver) => driver.stop()));
+      conflicts.close();
       await watch.close();
       await proxy?.close();
       await parts.remover.idle();

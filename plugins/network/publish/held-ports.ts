@@ -4,7 +4,7 @@
  * wonder why nobody comes.
  *
  * A request of more than `mostHeld` ports is not held: it would need as many sockets. Its ports are compared with the
- * sockets of the host when they are published, and again from time to time (see `lateConflicts`).
+ * sockets of the host when they are published, and again from time to time (late-conflicts.ts).
  */
 
 import { type BoundSocket, describeSocketOwner, findBoundSocket, listBoundSockets } from '../../linux/bound-sockets.ts';
@@ -16,7 +16,7 @@ import type { TransportProtocol } from '../../sdk/network-plugin.ts';
 import type { HostScope, PublishedPort } from './port-binding.ts';
 import type { TryPort } from './port-index.ts';
 
-/** Ports of one endpoint that get a socket each. */
+/** Ports of one endpoint that get a socket each, in each family. */
 export const mostHeld = 256;
 
 interface Log {
@@ -32,17 +32,23 @@ export interface Attempt extends Disposable {
 export class HeldPorts {
   readonly #log: Log;
   readonly #sockets = new Map<string, number[]>();
+  /** Of our own proxy: packets to a published port are redirected before they could reach it. */
+  #ownPort: number | undefined;
 
   constructor(log: Log) {
     this.#log = log;
+  }
+
+  setOwnPort(port: number | undefined): void {
+    this.#ownPort = port;
   }
 
   begin(portCount: number): Attempt {
     let sockets: number[] = [];
     const tryPort: TryPort =
       portCount <= mostHeld
-        ? (protocol, scopes, port) => sockets.push(...bindAll(protocol, scopes, port))
-        : comparing();
+        ? (protocol, scopes, port) => sockets.push(...bindAll(protocol, this.#others(scopes, port), port))
+        : comparing((scopes, port) => this.#others(scopes, port));
     return {
       tryPort,
       keep: (owner) => {
@@ -63,7 +69,8 @@ export class HeldPorts {
     for (const { protocol, family, hostAddress, hostPort, hostPortEnd } of own) {
       for (let port = hostPort; port <= hostPortEnd; port++) {
         try {
-          sockets.push(...bindAll(protocol, [{ family, address: hostAddress }], port));
+          const scopes = this.#others([{ family, address: hostAddress }], port);
+          sockets.push(...bindAll(protocol, scopes, port));
         } catch (error) {
           this.#log.warn(
             { err: error, endpoint: owner, port },
@@ -75,9 +82,18 @@ export class HeldPorts {
     if (sockets.length > 0) this.#sockets.set(owner, sockets);
   }
 
+  /** Whether nothing keeps processes from the owner's ports, so that they have to be watched. */
+  isUnheld(owner: string): boolean {
+    return !this.#sockets.has(owner);
+  }
+
   release(owner: string): void {
     for (const fd of this.#sockets.get(owner) ?? []) closeFd(fd);
     this.#sockets.delete(owner);
+  }
+
+  #others(scopes: readonly HostScope[], port: number): readonly HostScope[] {
+    return port === this.#ownPort ? scopes.filter(({ family }) => family === 4) : scopes;
   }
 
   close(): void {
@@ -137,7 +153,7 @@ function bindOne(protocol: 'tcp' | 'udp', scope: HostScope, port: number): numbe
 }
 
 /** Compares with all sockets of the host, read once for each protocol. */
-function comparing(): TryPort {
+function comparing(others: (scopes: readonly HostScope[], port: number) => readonly HostScope[]): TryPort {
   const known = new Map<TransportProtocol, Map<number, BoundSocket[]>>();
   return (protocol, scopes, port) => {
     if (protocol === 'sctp') return;
@@ -146,7 +162,7 @@ function comparing(): TryPort {
       byPort = Map.groupBy(listBoundSockets(protocol), (socket) => socket.port);
       known.set(protocol, byPort);
     }
-    const holder = byPort.get(port)?.find((socket) => scopes.some((scope) => clashes(socket, scope)));
+    const holder = byPort.get(port)?.find((socket) => others(scopes, port).some((scope) => clashes(socket, scope)));
     if (holder) throw taken(protocol, port, holder);
   };
 }

@@ -106,6 +106,16 @@ export class Publisher {
     this.#forget(record.ports.flatMap(flowsToContainer));
   }
 
+  /** Where our own proxy listens, which stands in nobody's way. */
+  setProxyPort(port: number | undefined): void {
+    this.#held.setOwnPort(port);
+  }
+
+  /** Endpoints whose ports a process could take, because there are too many to hold. */
+  unheld(): PortsRecord[] {
+    return this.list().filter(({ endpointId }) => this.#held.isUnheld(endpointId));
+  }
+
   list(): PortsRecord[] {
     return [...this.#ports.values()];
   }
