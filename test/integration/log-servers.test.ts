@@ -302,6 +302,33 @@ for (const drop of ['oldest', 'newest'] as const) {
   });
 }
 
+test('a full spool, mode=blocking: the container waits, and nothing is lost', async () => {
+  const server = ownReceiver();
+  const session = await open({ 'syslog-address': 'tcp://127.0.0.1:5157', 'spool-size': '200k', mode: 'blocking' });
+  let written = 0;
+  const text = 'b'.repeat(4000);
+  const writing = (async () => {
+    for (; written < 1000; written++) await session.write(`number ${written} end ${text}`);
+  })();
+  // The spool, the pipe of 1 MiB, and then nothing more.
+  let before = -1;
+  await eventually(
+    'the writer waits',
+    () => {
+      const waits = written === before && written > 0;
+      before = written;
+      return waits;
+    },
+    { everyMs: 500 },
+  );
+  assert.ok(written < 1000, `${written} lines were taken`);
+  await server.start('tcp:5157');
+  await writing;
+  assert.ok((await session.stop()) < 2000);
+  await allArrive(() => server.texts(), 1000);
+  await server.kill();
+});
+
 function certificate(name: string): string {
   return join(host.dir, 'certificates', name);
 }
