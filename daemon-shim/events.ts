@@ -25,6 +25,10 @@ export class EventLog {
     return this.#kept;
   }
 
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
   listen(listener: (event: EngineEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

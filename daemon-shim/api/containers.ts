@@ -11,6 +11,7 @@ import { removeContainer } from '../container/remove.ts';
 import { startContainer } from '../container/start.ts';
 import { killContainer, restartContainer, type StopOptions, stopContainer } from '../container/stop.ts';
 import type { Engine } from '../engine.ts';
+import { addSize } from '../system/disk-usage.ts';
 import { badRequest } from './api-error.ts';
 import { parseFilters } from './filters.ts';
 import { sendLogs } from './logs.ts';
@@ -38,14 +39,18 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
   app.get('/containers/json', async (request) => {
     const query = queryOf(request);
     const limit = parseInteger(query['limit'], 'limit');
-    return listContainers(engine, {
+    const list = listContainers(engine, {
       all: isTrue(query['all']),
       limit: limit !== undefined && limit > 0 ? limit : undefined,
       filters: parseFilters(query['filters'], listFilters),
     });
+    return isTrue(query['size']) ? Promise.all(list.map((summary) => addSize(engine, summary))) : list;
   });
 
-  app.get('/containers/:id/json', async (request) => inspectContainer(engine, containerOf(request, engine)));
+  app.get('/containers/:id/json', async (request) => {
+    const shown = inspectContainer(engine, containerOf(request, engine));
+    return isTrue(queryOf(request)['size']) ? addSize(engine, shown) : shown;
+  });
 
   app.post('/containers/:id/stop', async (request, reply) => {
     const stopped = await stopContainer(engine, containerOf(request, engine), stopOptions(request));
@@ -75,8 +80,8 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
     sendLogs(engine, containerOf(request, engine), queryOf(request), reply),
   );
 
-  app.get('/containers/:id/changes', (request) => {
-    const changes = changedFiles(engine, containerOf(request, engine));
+  app.get('/containers/:id/changes', async (request) => {
+    const changes = await changedFiles(engine, containerOf(request, engine));
     return changes.length > 0 ? changes : null;
   });
 

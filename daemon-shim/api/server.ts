@@ -8,7 +8,9 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRepl
 import type { Engine } from '../engine.ts';
 import { ApiError, badRequest, notFound } from './api-error.ts';
 import { attachRoute } from './attach.ts';
+import { containerVerbRoutes } from './container-verbs.ts';
 import { containerRoutes } from './containers.ts';
+import { eventRoutes } from './events.ts';
 import { execRoutes, execStartRoute } from './exec.ts';
 import { type HijackHandler, serveHijack } from './hijack.ts';
 import { imageRoutes } from './images.ts';
@@ -58,7 +60,9 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
     throw notFound('page not found');
   });
   systemRoutes(app, engine);
+  eventRoutes(app, engine);
   containerRoutes(app, engine);
+  containerVerbRoutes(app, engine);
   execRoutes(app, engine);
   imageRoutes(app, engine);
   networkRoutes(app, engine);

@@ -1,52 +1,30 @@
-/** `/_ping`, `/version`, `/events`. */
-import { readFileSync } from 'node:fs';
-import { release } from 'node:os';
-import type { FastifyInstance } from 'fastify';
-import { readVersion } from '../../plugins/sdk/version.ts';
+/** `/_ping`, `/version`, `/info`, `/system/df`. */
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Engine } from '../engine.ts';
-import { apiVersion, minApiVersion } from './version.ts';
+import { diskUsage, usageTypes } from '../system/disk-usage.ts';
+import { systemInfo } from '../system/info.ts';
+import { systemVersion } from '../system/version.ts';
+import { badRequest } from './api-error.ts';
+import { allOf } from './query.ts';
+import { requestVersion } from './version.ts';
 
-export function systemRoutes(app: FastifyInstance, _engine: Engine): void {
-  const ping = async (_request: unknown, reply: { type(type: string): { send(text: string): unknown } }) =>
-    reply.type('text/plain; charset=utf-8').send('OK');
+export function systemRoutes(app: FastifyInstance, engine: Engine): void {
+  const ping = (_request: unknown, reply: FastifyReply) =>
+    reply
+      .headers({ 'Cache-Control': 'no-cache, no-store, must-revalidate', Pragma: 'no-cache', Swarm: 'inactive' })
+      .type('text/plain; charset=utf-8')
+      .send('OK');
   app.get('/_ping', ping);
   app.head('/_ping', ping);
-  app.get('/version', () => versionReply());
-}
-
-function versionReply(): object {
-  return {
-    Platform: { Name: 'cleat' },
-    Components: [
-      {
-        Name: 'Engine',
-        Version: readVersion(),
-        Details: {
-          ApiVersion: apiVersion,
-          MinAPIVersion: minApiVersion,
-          Arch: architecture(),
-          Os: 'linux',
-          KernelVersion: release(),
-          Experimental: 'false',
-        },
-      },
-    ],
-    Version: readVersion(),
-    ApiVersion: apiVersion,
-    MinAPIVersion: minApiVersion,
-    Os: 'linux',
-    Arch: architecture(),
-    KernelVersion: release(),
-    BuildTime: bootTime(),
-  };
-}
-
-/** Go's name of the processor. */
-export function architecture(): string {
-  return { x64: 'amd64', ia32: '386', arm64: 'arm64' }[process.arch as string] ?? process.arch;
-}
-
-function bootTime(): string {
-  const seconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? 0);
-  return new Date(seconds * 1000).toISOString();
+  app.get('/version', () => systemVersion(engine));
+  app.get('/info', (request) => systemInfo(engine, requestVersion(request)));
+  app.get('/system/df', (request) => {
+    const asked = allOf(request, 'type');
+    const types = asked.map((type) => {
+      const known = usageTypes.find((candidate) => candidate === type);
+      if (known === undefined) throw badRequest(`unknown object type: ${type}`);
+      return known;
+    });
+    return diskUsage(engine, types.length > 0 ? types : usageTypes, requestVersion(request));
+  });
 }

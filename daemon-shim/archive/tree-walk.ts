@@ -14,6 +14,9 @@ export interface TreeNode {
   readonly path: string;
 }
 
+/** A long walk lets others run after so many. */
+export const entriesAtOnce = 1000;
+
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /** Each folder before what is in it, names in the order of their bytes. */

@@ -2,12 +2,13 @@
  * `docker diff`: what the container's upper folder says against the layers below it. A name is listed when it is new, gone, or when its owner,
  * mode, size or time differ; a folder also when something in it is listed.
  */
-import { lstatSync, mkdirSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { check, libc, MNT_DETACH } from '../../plugins/linux/syscall.ts';
 import { bytesPath, bytesText, shownName } from '../archive/tar-entry.ts';
 import { isOpaque, isWhiteout } from '../archive/tree-archive.ts';
-import { type TreeNode, walkTree } from '../archive/tree-walk.ts';
+import { entriesAtOnce, type TreeNode, walkTree } from '../archive/tree-walk.ts';
 import type { Engine } from '../engine.ts';
 import { withOverlayOptions } from '../image/overlay-options.ts';
 import { containerFolder } from './folder.ts';
@@ -20,17 +21,19 @@ export interface ChangedFile {
   readonly Kind: 0 | 1 | 2;
 }
 
-export function changedFiles(engine: Engine, container: Container): ChangedFile[] {
+export async function changedFiles(engine: Engine, container: Container): Promise<ChangedFile[]> {
   const { upper } = containerFolder(engine.config, container.id);
   if (lstatSync(upper, { throwIfNoEntry: false }) === undefined) return [];
-  return withLowerView(engine, container, (lower) => compare(upper, lower));
+  return await withLowerView(engine, container, (lower) => compare(upper, lower));
 }
 
-function compare(upper: string, lower: string): ChangedFile[] {
+async function compare(upper: string, lower: string): Promise<ChangedFile[]> {
   const kinds = new Map<string, 0 | 1 | 2>();
   /** Folders with nothing below them, or a link there, which must not be followed. */
   const fresh = new Set<string>();
+  let count = 0;
   for (const node of walkTree(upper)) {
+    if (++count % entriesAtOnce === 0) await setImmediate();
     if (node.name === '') continue;
     const below = fresh.has(parentOf(node.name)) ? undefined : statBelow(lower, node.name);
     if (node.stat.isDirectory() && !below?.isDirectory()) fresh.add(node.name);
@@ -83,14 +86,18 @@ function statBelow(lower: string, name: string): Stats | undefined {
 }
 
 /** The layers alone, mounted read-only while `look` runs. */
-function withLowerView<T>(engine: Engine, container: Container, look: (folder: string) => T): T {
-  const folder = join(containerFolder(engine.config, container.id).data, 'lower');
-  mkdirSync(folder, { recursive: true });
+async function withLowerView<T>(
+  engine: Engine,
+  container: Container,
+  look: (folder: string) => Promise<T>,
+): Promise<T> {
+  const { data } = containerFolder(engine.config, container.id);
+  const folder = mkdtempSync(join(data, 'lower-'));
   withOverlayOptions(lowerLayers(engine, container), (data) =>
     check(libc.mount('overlay', folder, 'overlay', 0, data), 'mount', folder),
   );
   try {
-    return look(folder);
+    return await look(folder);
   } finally {
     check(libc.umount2(folder, MNT_DETACH), 'umount2', folder);
     rmdirSync(folder);

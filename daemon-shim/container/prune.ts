@@ -25,7 +25,7 @@ export async function pruneContainers(engine: Engine, filters: Filters): Promise
     if (until !== undefined && Date.parse(record.created) > until) continue;
     if (!matchesLabels(filters.get('label'), record.config.Labels)) continue;
     if (excluded !== undefined && matchesLabels(excluded, record.config.Labels)) continue;
-    const bytes = upperBytes(engine, container);
+    const bytes = await upperBytes(engine, container);
     const gone = await removeContainer(engine, container, { force: false, volumes: false }).then(
       () => true,
       (error: unknown) => {

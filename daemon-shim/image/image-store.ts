@@ -95,8 +95,12 @@ export class ImageStore {
   }
 
   /** By full id, also when it is only kept for its containers. */
+  findById(id: string): ImageRecord | undefined {
+    return this.#table.get(id);
+  }
+
   getById(id: string): ImageRecord {
-    const image = this.#table.get(id);
+    const image = this.findById(id);
     if (image === undefined) throw notFound(`No such image: ${id}`);
     return image;
   }

@@ -2,9 +2,11 @@
  * Plugins by name: found when first asked for, activated once, then called on kept connections. One that hangs or dies costs
  * only those who call it: nothing here is shared between names.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type DriverKind,
   discoverPlugin,
+  listPlugins,
   type PluginAddress,
   PluginClient,
   type PluginDirectories,
@@ -15,6 +17,9 @@ interface ActivePlugin {
   readonly client: PluginClient;
   readonly kinds: readonly DriverKind[];
 }
+
+/** `docker info` waits so long for a plugin. */
+const lookMs = 500;
 
 export class Plugins {
   readonly directories: PluginDirectories;
@@ -45,6 +50,19 @@ export class Plugins {
     } catch {
       return false;
     }
+  }
+
+  /** What is in the plugin directories and answers soon; one that hangs is left out. */
+  async found(): Promise<{ name: string; kinds: readonly DriverKind[] }[]> {
+    const late = new AbortController();
+    const asked = listPlugins(this.directories).map(async (name) => {
+      const tooLate = delay(lookMs, undefined, { signal: late.signal }).catch(() => undefined);
+      const active = await Promise.race([this.#activate(name).catch(() => undefined), tooLate]);
+      return active === undefined ? [] : [{ name, kinds: active.kinds }];
+    });
+    const found = await Promise.all(asked);
+    late.abort();
+    return found.flat();
   }
 
   /** Drops every connection. */
