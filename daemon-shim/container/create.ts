@@ -1,9 +1,17 @@
 /** `create`: the client's configuration and the image's become a record; nothing runs yet. */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { badRequest } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
+import { chooseCapabilities } from '../runtime/capabilities.ts';
+import { parseDeviceRule } from '../runtime/device.ts';
+import { containerOfMode, defaultCgroupNamespace } from '../runtime/namespaces.ts';
+import { isUnifiedCgroup, swapIsCounted } from '../runtime/resources.ts';
+import { parseSecurityOptions } from '../runtime/security-options.ts';
+import { defaultMaskedPaths, defaultReadonlyPaths } from '../runtime/spec.ts';
+import { portsOf } from '../sandbox/ports.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { resolveMountPoints } from '../volume/mount-points.ts';
 import { copyUpVolumes } from '../volume/mount-volumes.ts';
@@ -17,6 +25,8 @@ import { type ContainerConfig, type HostConfig, never } from './record.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { holdRoot, releaseRoot } from './root-mount.ts';
+import { chooseRuntime } from './start.ts';
+import { checkConfig } from './validate.ts';
 
 export interface CreateRequest {
   /** Undefined: a name is made up. */
@@ -32,11 +42,14 @@ export interface CreateResult {
 
 export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
   const given = decodeContainerConfig(request.body);
-  const hostConfig = withLogDefaults(engine, resolveNetworkMode(engine, decodeHostConfig(request.body)));
+  const asked = decodeHostConfig(request.body);
+  const warnings = checkConfig(given, asked);
+  const hostConfig = withDefaults(engine, withLogDefaults(engine, resolveNetworkMode(engine, asked)));
   if (request.name !== undefined) engine.containers.checkName(request.name);
   const image = engine.images.get(given.Image);
   const id = randomBytes(32).toString('hex');
-  const config = mergeImageConfig(given, image, id);
+  const config = mergeImageConfig({ ...given, Hostname: hostnameOf(engine, given, hostConfig) }, image, id);
+  checkEarly(engine, config, hostConfig);
   const [path, ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (path === undefined || path === '') throw badRequest('no command specified');
   const name = request.name ?? randomName((candidate) => engine.containers.find(candidate) !== undefined);
@@ -67,7 +80,7 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   });
   await fillVolumes(engine, container);
   emitContainerEvent(engine, container, 'create');
-  return { container, warnings: [] };
+  return { container, warnings };
 }
 
 /** What the image has where a volume goes is copied; a failure takes the container back. */
@@ -90,6 +103,49 @@ function withLogDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
   const { logDriver, logOpts } = engine.config;
   if (type !== '' && type !== logDriver) return hostConfig;
   return { ...hostConfig, LogConfig: { Type: logDriver, Config: { ...logOpts, ...given } } };
+}
+
+/** What inspect shows of options that were not given, as Docker fills them in. */
+function withDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
+  const { Privileged: privileged, Memory, MemorySwap } = hostConfig;
+  const joined = (mode: string) => {
+    const other = containerOfMode(mode);
+    return other === undefined ? mode : `container:${engine.containers.get(other).id}`;
+  };
+  return {
+    ...hostConfig,
+    IpcMode: joined(hostConfig.IpcMode || engine.config.defaultIpcMode),
+    PidMode: joined(hostConfig.PidMode),
+    CgroupnsMode: hostConfig.CgroupnsMode || engine.config.defaultCgroupnsMode || defaultCgroupNamespace(privileged),
+    MemorySwap: Memory > 0 && MemorySwap === 0 && swapIsCounted() ? Memory * 2 : MemorySwap,
+    OomKillDisable: hostConfig.OomKillDisable ?? (isUnifiedCgroup() ? null : false),
+    PidsLimit: hostConfig.PidsLimit === 0 ? null : (hostConfig.PidsLimit ?? null),
+    ShmSize: hostConfig.ShmSize || engine.config.defaultShmSize,
+    Runtime: hostConfig.Runtime || engine.config.defaultRuntime,
+    RestartPolicy: { ...hostConfig.RestartPolicy, Name: hostConfig.RestartPolicy.Name || 'no' },
+    MaskedPaths: privileged ? null : (hostConfig.MaskedPaths ?? defaultMaskedPaths),
+    ReadonlyPaths: privileged ? null : (hostConfig.ReadonlyPaths ?? defaultReadonlyPaths),
+  };
+}
+
+/** Containers that share the host's or another one's names have its host name. */
+function hostnameOf(engine: Engine, { Hostname }: ContainerConfig, { NetworkMode, UTSMode }: HostConfig): string {
+  const other = containerOfMode(NetworkMode);
+  if (other !== undefined) return engine.containers.get(other).record.config.Hostname;
+  return Hostname || (NetworkMode === 'host' || UTSMode === 'host' ? hostname() : '');
+}
+
+/** What would fail at each start is said at create, as Docker does. */
+function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostConfig): void {
+  chooseRuntime(engine, hostConfig.Runtime);
+  parseSecurityOptions(hostConfig.SecurityOpt ?? [], engine.config);
+  chooseCapabilities({
+    privileged: hostConfig.Privileged,
+    add: hostConfig.CapAdd ?? [],
+    drop: hostConfig.CapDrop ?? [],
+  });
+  for (const rule of hostConfig.DeviceCgroupRules ?? []) parseDeviceRule(rule);
+  portsOf({ config, hostConfig });
 }
 
 /** The user's fields win; environment, labels, ports and volumes are joined. */

@@ -3,10 +3,10 @@
  * their default. Fields that are not read stay as they came and are shown by inspect.
  */
 import { badRequest } from '../api/api-error.ts';
-import { asObject } from '../api/fields.ts';
+import { asObject, type Body } from '../api/fields.ts';
 import type { ContainerConfig, HostConfig } from './record.ts';
 
-type Kind = 'string' | 'boolean' | 'number' | 'strings' | 'map' | 'list' | 'object';
+type Kind = 'string' | 'boolean' | 'number' | 'strings' | 'map' | 'objects' | 'object';
 
 const configKinds: Readonly<Record<string, Kind>> = {
   Hostname: 'string',
@@ -33,13 +33,31 @@ const configKinds: Readonly<Record<string, Kind>> = {
   OnBuild: 'strings',
 };
 
+/** What `update` may change, too. */
+export const limitKinds: Readonly<Record<string, Kind>> = {
+  RestartPolicy: 'object',
+  Memory: 'number',
+  MemorySwap: 'number',
+  MemoryReservation: 'number',
+  MemorySwappiness: 'number',
+  OomKillDisable: 'boolean',
+  NanoCpus: 'number',
+  CpuShares: 'number',
+  CpuPeriod: 'number',
+  CpuQuota: 'number',
+  CpusetCpus: 'string',
+  CpusetMems: 'string',
+  PidsLimit: 'number',
+  BlkioWeight: 'number',
+};
+
 const hostConfigKinds: Readonly<Record<string, Kind>> = {
+  ...limitKinds,
   Binds: 'strings',
-  Mounts: 'list',
+  Mounts: 'objects',
   NetworkMode: 'string',
   PortBindings: 'object',
   PublishAllPorts: 'boolean',
-  RestartPolicy: 'object',
   AutoRemove: 'boolean',
   VolumeDriver: 'string',
   VolumesFrom: 'strings',
@@ -65,23 +83,21 @@ const hostConfigKinds: Readonly<Record<string, Kind>> = {
   Sysctls: 'map',
   Runtime: 'string',
   Init: 'boolean',
-  Memory: 'number',
-  MemorySwap: 'number',
-  MemoryReservation: 'number',
-  MemorySwappiness: 'number',
-  OomKillDisable: 'boolean',
-  NanoCpus: 'number',
-  CpuShares: 'number',
-  CpuPeriod: 'number',
-  CpuQuota: 'number',
-  CpusetCpus: 'string',
-  CpusetMems: 'string',
-  PidsLimit: 'number',
-  BlkioWeight: 'number',
   CgroupParent: 'string',
-  Devices: 'list',
+  BlkioWeightDevice: 'objects',
+  BlkioDeviceReadBps: 'objects',
+  BlkioDeviceWriteBps: 'objects',
+  BlkioDeviceReadIOps: 'objects',
+  BlkioDeviceWriteIOps: 'objects',
+  UsernsMode: 'string',
+  Isolation: 'string',
+  StorageOpt: 'map',
+  CpuRealtimePeriod: 'number',
+  CpuRealtimeRuntime: 'number',
+  DeviceRequests: 'objects',
+  Devices: 'objects',
   DeviceCgroupRules: 'strings',
-  Ulimits: 'list',
+  Ulimits: 'objects',
   MaskedPaths: 'strings',
   ReadonlyPaths: 'strings',
   Annotations: 'map',
@@ -151,16 +167,65 @@ const emptyHostConfig: HostConfig = {
 
 export function decodeContainerConfig(body: unknown): ContainerConfig {
   const given = checkKinds(asObject(body, 'body'), configKinds);
+  checkKinds(asObject(given['Healthcheck'] ?? {}, 'Healthcheck'), {
+    Test: 'strings',
+    Interval: 'number',
+    Timeout: 'number',
+    StartPeriod: 'number',
+    StartInterval: 'number',
+    Retries: 'number',
+  });
   const { HostConfig: _host, NetworkingConfig: _networking, ...config } = given;
   return { ...emptyConfig, ...dropNull(config) } as ContainerConfig;
 }
 
 export function decodeHostConfig(body: unknown): HostConfig {
   const given = checkKinds(asObject(asObject(body, 'body')['HostConfig'] ?? {}, 'HostConfig'), hostConfigKinds);
-  return { ...emptyHostConfig, ...dropNull(given) } as HostConfig;
+  for (const [name, kinds] of Object.entries(innerKinds)) {
+    const value = given[name];
+    for (const item of Array.isArray(value) ? value : [value ?? {}]) checkKinds(asObject(item, name), kinds);
+  }
+  for (const [port, bindings] of Object.entries((given['PortBindings'] ?? {}) as object))
+    checkPortBindings(port, bindings);
+  const { RestartPolicy, LogConfig } = given;
+  return {
+    ...emptyHostConfig,
+    ...dropNull(given),
+    RestartPolicy: { ...emptyHostConfig.RestartPolicy, ...dropNull((RestartPolicy ?? {}) as Body) },
+    LogConfig: { ...emptyHostConfig.LogConfig, ...dropNull((LogConfig ?? {}) as Body) },
+  } as HostConfig;
 }
 
-function checkKinds(
+/** Fields of the objects inside. */
+const innerKinds: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+  RestartPolicy: { Name: 'string', MaximumRetryCount: 'number' },
+  LogConfig: { Type: 'string', Config: 'map' },
+  Ulimits: { Name: 'string', Soft: 'number', Hard: 'number' },
+  Devices: { PathOnHost: 'string', PathInContainer: 'string', CgroupPermissions: 'string' },
+  Mounts: {
+    Type: 'string',
+    Source: 'string',
+    Target: 'string',
+    ReadOnly: 'boolean',
+    BindOptions: 'object',
+    VolumeOptions: 'object',
+    TmpfsOptions: 'object',
+  },
+  BlkioWeightDevice: { Path: 'string', Weight: 'number' },
+  BlkioDeviceReadBps: { Path: 'string', Rate: 'number' },
+  BlkioDeviceWriteBps: { Path: 'string', Rate: 'number' },
+  BlkioDeviceReadIOps: { Path: 'string', Rate: 'number' },
+  BlkioDeviceWriteIOps: { Path: 'string', Rate: 'number' },
+};
+
+function checkPortBindings(port: string, bindings: unknown): void {
+  if (bindings === null) return;
+  if (!Array.isArray(bindings)) throw badRequest(`invalid JSON: PortBindings of ${port} must be a list`);
+  for (const binding of bindings)
+    checkKinds(asObject(binding, `PortBindings of ${port}`), { HostIp: 'string', HostPort: 'string' });
+}
+
+export function checkKinds(
   given: Readonly<Record<string, unknown>>,
   kinds: Readonly<Record<string, Kind>>,
 ): Readonly<Record<string, unknown>> {
@@ -179,7 +244,7 @@ const describe: Readonly<Record<Kind, string>> = {
   number: 'a number',
   strings: 'a list of strings',
   map: 'an object of strings',
-  list: 'a list',
+  objects: 'a list of objects',
   object: 'an object',
 };
 
@@ -187,12 +252,14 @@ function matches(value: unknown, kind: Kind): boolean {
   switch (kind) {
     case 'string':
     case 'boolean':
-    case 'number':
       return typeof value === kind;
+    case 'number':
+      // As Docker's decoder: whole numbers of 64 bits.
+      return Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63;
     case 'strings':
       return Array.isArray(value) && value.every((item) => typeof item === 'string');
-    case 'list':
-      return Array.isArray(value);
+    case 'objects':
+      return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null);
     case 'object':
       return typeof value === 'object' && !Array.isArray(value);
     case 'map':

@@ -125,6 +125,14 @@ export interface HostConfig {
   readonly Devices: readonly DeviceMapping[] | null;
   readonly DeviceCgroupRules: readonly string[] | null;
   readonly Ulimits: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[] | null;
+  readonly UsernsMode?: string;
+  readonly Isolation?: string;
+  readonly StorageOpt?: Readonly<Record<string, string>> | null;
+  readonly CpuRealtimePeriod?: number;
+  readonly CpuRealtimeRuntime?: number;
+  readonly DeviceRequests?:
+    | readonly { readonly Driver?: string; readonly Capabilities?: readonly (readonly string[])[] | null }[]
+    | null;
   readonly MaskedPaths?: readonly string[] | null;
   readonly ReadonlyPaths?: readonly string[] | null;
   readonly Annotations?: Readonly<Record<string, string>>;

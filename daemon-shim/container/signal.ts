@@ -10,11 +10,11 @@ export function parseSignal(text: string): number {
   if (/^[0-9]+$/.test(text)) {
     const number = Number(text);
     if (number >= 1 && number <= realTimeMax) return number;
-    throw badRequest(`Invalid signal: ${text}`);
+    throw badRequest(`invalid signal: ${text}`);
   }
   const name = text.toUpperCase().replace(/^SIG/, '');
   const number = (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`] ?? realTimeSignal(name);
-  if (number === undefined) throw badRequest(`Invalid signal: ${text}`);
+  if (number === undefined) throw badRequest(`invalid signal: ${text}`);
   return number;
 }
 

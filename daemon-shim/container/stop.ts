@@ -1,17 +1,16 @@
 /** `stop`, `kill` and `restart`: asking a container's process to end, and waiting for it. */
 import { conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
-import { runtimeCommand } from '../runtime/monitor.ts';
 import { emitContainerEvent } from './event.ts';
+import { resumeProcesses } from './pause.ts';
 import type { Container } from './registry.ts';
 import { parseSignal } from './signal.ts';
-import { chooseRuntime, startContainer } from './start.ts';
+import { startContainer } from './start.ts';
 
 const defaultStopSeconds = 10;
 const SIGKILL = 9;
 /** After SIGKILL the kernel ends the process; what takes longer is stuck in the kernel. */
 const killWaitMs = 10_000;
-const runtimeTimeoutMs = 10_000;
 
 export interface StopOptions {
   readonly signal?: string;
@@ -31,12 +30,7 @@ export async function stopContainer(engine: Engine, container: Container, option
     return false;
   }
   container.updateState({ manuallyStopped: true });
-  if (container.state.status === 'paused')
-    await runtimeCommand(
-      chooseRuntime(engine, container.record.hostConfig.Runtime),
-      ['resume', container.id],
-      runtimeTimeoutMs,
-    );
+  await resumeProcesses(engine, container);
   const ended = container.wait('not-running');
   await sendSignal(engine, container, signal);
   if (!(await within(ended, seconds < 0 ? undefined : seconds * 1000))) await killAndWait(engine, container, ended);
@@ -54,8 +48,8 @@ export async function killContainer(
     throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
   if (signal === SIGKILL) container.stopRequested = true;
   const ended = container.wait('not-running');
+  if (signal === SIGKILL) return killAndWait(engine, container, ended);
   await sendSignal(engine, container, signal);
-  if (signal === SIGKILL) await killAndWait(engine, container, ended);
 }
 
 export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {
@@ -86,6 +80,7 @@ async function sendSignal(engine: Engine, container: Container, signal: number):
 
 async function killAndWait(engine: Engine, container: Container, ended: Promise<unknown>): Promise<void> {
   await sendSignal(engine, container, SIGKILL);
+  await resumeProcesses(engine, container); // what is frozen does not even die
   if (await within(ended, killWaitMs)) return;
   throw new Error(`cannot stop container: ${container.id}: tried to kill container, but did not receive an exit event`);
 }

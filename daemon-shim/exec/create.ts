@@ -23,7 +23,7 @@ export function createExec(engine: Engine, container: Container, body: unknown):
 
 export function requireRunning(container: Container): void {
   const { status } = container.state;
-  if (status === 'paused') throw conflict(`container ${container.id} is paused, unpause the container before exec`);
+  if (status === 'paused') throw conflict(`Container ${container.id} is paused, unpause the container before exec`);
   if (status === 'restarting')
     throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
   if (status !== 'running') throw conflict(`container ${container.id} is not running`);

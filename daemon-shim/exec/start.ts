@@ -41,8 +41,8 @@ export interface StartedExec {
 
 /** Checks what can be checked before the client's connection becomes a stream. */
 export function claimExec(container: Container, session: ExecSession): void {
-  if (session.status === 'running') throw conflict(`Error: Exec command ${session.id} is already running`);
-  if (session.status === 'exited') throw conflict(`Error: Exec command ${session.id} has already run`);
+  if (session.status === 'running') throw conflict(`exec command ${session.id} is already running`);
+  if (session.status === 'exited') throw conflict(`exec command ${session.id} has already run`);
   requireRunning(container);
 }
 
@@ -84,7 +84,7 @@ async function run(
   const runtime = chooseRuntime(engine, container.record.hostConfig.Runtime);
   const stdio = tty ? undefined : makeFifos(folder, attachStdin, false);
   const open = (): ContainerStreams => {
-    const streams = tty ? openTerminalStreams(folder) : openPipeStreams(folder, attachStdin);
+    const streams = tty ? openTerminalStreams(folder, true) : openPipeStreams(folder, attachStdin);
     session.streams = streams;
     onStreams(streams);
     return streams;
@@ -121,10 +121,11 @@ async function finishExec(
 ): Promise<void> {
   const exitCode = await running.exitCode;
   if (exitCode === undefined) killLeft(running.pid);
-  session.streams?.finish();
+  // Known before the streams end: clients ask as soon as they see the end.
   session.status = 'exited';
   session.exitCode = exitCode ?? lostExitCode;
   session.pid = 0;
+  session.streams?.finish();
   session.streams = undefined;
   rmSync(folder, { recursive: true, force: true });
   emitContainerEvent(engine, container, 'exec_die', { exitCode: String(session.exitCode), execID: session.id });

@@ -103,14 +103,22 @@ export function openPipeStreams(bundle: string, openStdin: boolean): ContainerSt
   };
 }
 
-/** Streams of a container with a terminal: everything is stdout. */
-export function openTerminalStreams(bundle: string): ContainerStreams {
+/**
+ * Streams of a process with a terminal: everything is stdout. The output ends when the terminal does; with `heldOpen` not before
+ * `finish`, so that whoever sees the end can ask for the exit code.
+ */
+export function openTerminalStreams(bundle: string, heldOpen = false): ContainerStreams {
   const output = new Output();
+  let waitsFor = heldOpen ? 2 : 1;
+  const endPart = () => {
+    waitsFor -= 1;
+    if (waitsFor === 0) output.end();
+  };
   const socket = new SeqpacketSocket(join(bundle, 'attach'), {
     onPacket: (packet) => {
       if (packet[0] === packetStdout || packet[0] === packetStderr) output.deliver('stdout', packet.subarray(1));
     },
-    onEnd: () => output.end(),
+    onEnd: endPart,
   });
   output.addSource(socket);
   return {
@@ -123,7 +131,9 @@ export function openTerminalStreams(bundle: string): ContainerStreams {
     },
     resize: (rows, columns) => writeControl(bundle, `1 ${rows} ${columns}\n`),
     // conmon sends everything before it closes: the end follows by itself.
-    finish: () => {},
+    finish: () => {
+      if (heldOpen) endPart();
+    },
     release: () => socket.close(),
   };
 }

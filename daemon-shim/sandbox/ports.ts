@@ -15,7 +15,7 @@ export function parsePortKey(key: string): ExposedPort {
   return { protocol, port: parsePort(port, key) };
 }
 
-export function portsOf(record: ContainerRecord): EndpointPorts {
+export function portsOf(record: Pick<ContainerRecord, 'config' | 'hostConfig'>): EndpointPorts {
   const { PortBindings: bindings, PublishAllPorts: publishAll } = record.hostConfig;
   const exposed = Object.keys(record.config.ExposedPorts ?? {});
   const published = Object.entries(bindings).flatMap(([key, list]) =>
