@@ -315,6 +315,42 @@ test('a quiet follow stream starts at once and ends with the server', async () =
   });
 });
 
+test('a call whose client leaves while it waits is never started', () =>
+  inFolder(async (folder) => {
+    const gate = Promise.withResolvers<void>();
+    const started: string[] = [];
+    const nothing = async () => undefined;
+    const log: LogDriver = {
+      ...logDriver(async function* () {}),
+      async stopLogging({ file }) {
+        started.push(file);
+        if (started.length === 1) await gate.promise;
+      },
+      startLogging: nothing,
+    };
+    const listening = await listenPlugin({ name: 'l', log }, { pluginDir: folder });
+    const client = new PluginClient({ url: `unix://${listening.address}` }, { retry: { delaysMs: [], windowMs: 0 } });
+    try {
+      const first = client.log.stopLogging({ file: '/a' });
+      while (started.length === 0) await client.log.capabilities();
+      const leaving = new AbortController();
+      const second = client.log.stopLogging({ file: '/a' }, leaving.signal);
+      const third = client.log.stopLogging({ file: '/b' });
+      await third;
+      leaving.abort(new PluginError('PROTO_DEADLINE', 'gone'));
+      await errorOf(second);
+      await client.log.capabilities();
+      gate.resolve();
+      await first;
+      await client.log.stopLogging({ file: '/a' });
+      assert.equal(started, ['/a', '/b', '/a']);
+    } finally {
+      gate.resolve();
+      client.close();
+      await listening.close();
+    }
+  }));
+
 test('discovery goes in the order of the engine', () =>
   inFolder(async (folder) => {
     const directories = { socketDir: join(folder, 'run'), specDirs: [join(folder, 'etc'), join(folder, 'lib')] };

@@ -16,7 +16,7 @@ interface Subject {
 
 const subjects: Readonly<Record<Exclude<DaemonName, 'shim'>, readonly Subject[]>> = {
   networkd: [
-    { plugin: 'cleat-bridge', kind: 'network' },
+    { plugin: 'cleat-bridge', kind: 'network', args: ['--ipv6'] },
     { plugin: 'cleat-ipam', kind: 'ipam' },
   ],
   volumed: [

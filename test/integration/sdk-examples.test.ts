@@ -19,7 +19,12 @@ for (const kind of ['network', 'ipam', 'volume', 'log'] as const) {
     const host = await createHost();
     try {
       const { name, socket, process } = await startExample(host, kind);
-      const { code, output } = await runContract(host, [kind, '--socket', socket]);
+      const { code, output } = await runContract(host, [
+        kind,
+        '--socket',
+        socket,
+        ...(kind === 'network' ? ['--ipv6'] : []),
+      ]);
       assert.is(code, 0, `${output}\n${process.output()}`);
       assert.match(output, /2\d passed, 0 failed, 0 skipped/);
       // The name finds the same socket, and JSON says the same.

@@ -19,6 +19,7 @@ Options:
   --opt NAME=VALUE     a driver option, sent with every create; may be repeated
   --range CIDR         network, ipam: IPv4 range to work in (198.19.0.0/16, 198.18.0.0/16)
   --no-kernel          network: move no links (needs no root)
+  --ipv6               network: try a network of both families as well
   --no-traffic         network: endpoints are not meant to reach each other
   --volatile           volume: data is gone after the last unmount
   --not-visible        volume: mountpoints cannot be seen from here
@@ -37,6 +38,7 @@ interface Flags {
   readonly range?: string;
   readonly 'no-kernel': boolean;
   readonly 'no-traffic': boolean;
+  readonly ipv6: boolean;
   readonly volatile: boolean;
   readonly 'not-visible': boolean;
   readonly 'time-limit': string;
@@ -57,6 +59,7 @@ function parse(argv: string[]): { kind: string | undefined; flags: Flags } {
         range: text,
         'no-kernel': flag,
         'no-traffic': flag,
+        ipv6: flag,
         volatile: flag,
         'not-visible': flag,
         'time-limit': { type: 'string', default: '30' },
@@ -83,7 +86,12 @@ async function runSuite(kind: string, options: SubjectOptions, flags: Flags): Pr
   const all = { ...options, ...driverOptions(flags.opt), ...(flags.range === undefined ? {} : { range: flags.range }) };
   switch (kind) {
     case 'network':
-      return await testNetworkPlugin({ ...all, kernel: !flags['no-kernel'], reachable: !flags['no-traffic'] });
+      return await testNetworkPlugin({
+        ...all,
+        kernel: !flags['no-kernel'],
+        ipv6: flags.ipv6,
+        reachable: !flags['no-traffic'],
+      });
     case 'ipam':
       return await testIpamPlugin(all);
     case 'volume':

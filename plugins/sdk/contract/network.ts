@@ -16,6 +16,8 @@ export interface NetworkSuiteOptions extends SubjectOptions {
   readonly range?: string;
   /** false: move no links, such as when the plugin runs in another namespace. */
   readonly kernel?: boolean;
+  /** Also make a network of both families and reach an endpoint over each. */
+  readonly ipv6?: boolean;
   /** false: endpoints of one network are not meant to reach each other. */
   readonly reachable?: boolean;
 }
@@ -110,8 +112,18 @@ class NetworkSuite {
     };
   }
 
-  async #withNetwork(body: (network: CreateNetworkRequest) => Promise<void>): Promise<void> {
+  /** The same with an IPv6 pool beside it. */
+  #dualStackRequest(): CreateNetworkRequest {
     const network = this.#networkRequest();
+    const prefix = `fd00:c1ea:${this.#nextRange.toString(16)}:`;
+    const data = { addressSpace: 'LocalDefault', pool: `${prefix}:/64`, gateway: `${prefix}:1/64`, auxAddresses: {} };
+    return { ...network, enableIPv6: true, ipv6: [data] };
+  }
+
+  async #withNetwork(
+    body: (network: CreateNetworkRequest) => Promise<void>,
+    network = this.#networkRequest(),
+  ): Promise<void> {
     await this.#driver.createNetwork(network);
     try {
       await body(network);
@@ -125,11 +137,13 @@ class NetworkSuite {
     given: EndpointInterface,
     body: (endpoint: Endpoint) => Promise<void>,
   ): Promise<void> {
-    const address = network.ipv4[0]?.pool.replace('.0/24', `.${this.#nextHost++}/24`) ?? '';
+    const host = this.#nextHost++;
+    const address = network.ipv4[0]?.pool.replace('.0/24', `.${host}/24`) ?? '';
+    const addressIPv6 = network.ipv6[0]?.pool.replace('::/64', `::${host.toString(16)}/64`);
     const request: CreateEndpointRequest = {
       networkId: network.networkId,
       endpointId: newId(),
-      interface: { address, ...given },
+      interface: { address, ...(addressIPv6 === undefined ? {} : { addressIPv6 }), ...given },
       exposedPorts: [],
       portBindings: [],
       options: {},
@@ -301,6 +315,23 @@ class NetworkSuite {
             expect(await first.reaches(address), `${address} does not answer from the other endpoint`);
           }),
         ),
+      );
+    });
+    await this.#run.check('endpoints of a network with both families reach each other over both', async () => {
+      this.#needSandbox();
+      if (this.#options.ipv6 !== true) throw new NotApplicable('not asked for');
+      if (this.#options.reachable === false) throw new NotApplicable('switched off');
+      await this.#withNetwork(
+        (network) =>
+          this.#attached(network, (first) =>
+            this.#attached(network, async (_second, { request }) => {
+              for (const cidr of [request.interface.address, request.interface.addressIPv6]) {
+                const address = cidr?.split('/')[0] ?? '';
+                expect(await first.reaches(address), `${address} does not answer from the other endpoint`);
+              }
+            }),
+          ),
+        this.#dualStackRequest(),
       );
     });
     await this.#run.check('DeleteEndpoint without Leave, and without Join, leaves nothing behind', async () => {
