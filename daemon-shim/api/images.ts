@@ -8,6 +8,7 @@ import { imageHistory, inspectImage } from '../image/inspect.ts';
 import { imageListFilters, listImages } from '../image/list.ts';
 import { loadImages } from '../image/load.ts';
 import { imagePruneFilters, pruneImages } from '../image/prune.ts';
+import { formatReference } from '../image/reference.ts';
 import { removeImage } from '../image/remove.ts';
 import { saveImages } from '../image/save.ts';
 import { tagImage, tagName } from '../image/tag.ts';
@@ -48,7 +49,9 @@ export function imageRoutes(app: FastifyInstance, engine: Engine): void {
     const { name, verb } = splitPath(request);
     const query = queryOf(request);
     if (verb === 'push') {
-      throw notSupported(`this engine pushes to no registry: docker save ${name} | docker load on the other host`);
+      throw notSupported(
+        `this engine pushes to no registry: here "docker save ${formatReference(name)}", on the other host "docker load"`,
+      );
     }
     if (verb !== 'tag') throw notFound('page not found');
     const tag = tagName(query['repo'], query['tag']);

@@ -1,5 +1,6 @@
 /** What other engines do and this one does not: each answer says so, and what to do instead. */
 import type { FastifyInstance } from 'fastify';
+import { formatReference } from '../image/reference.ts';
 import { type ApiError, notSupported } from './api-error.ts';
 
 const noSwarm = 'this engine has no swarm: run the containers with docker run or docker compose';
@@ -7,8 +8,8 @@ const loadInstead = 'load images instead: docker save IMAGE | docker load';
 
 /** `pull` of one image; also what `docker run` asks for when it does not find it. */
 export function pullRefused(image: string, tag: string): ApiError {
-  const name =
-    tag === '' || image.includes('@') ? image : tag.startsWith('sha256:') ? `${image}@${tag}` : `${image}:${tag}`;
+  const separator = tag.startsWith('sha256:') ? '@' : ':';
+  const name = formatReference(tag === '' || image.includes('@') ? image : `${image}${separator}${tag}`);
   return notSupported(
     `${name} is not on this host, and this engine pulls from no registry: on a host that has it run "docker save ${name}", here "docker load"`,
   );
@@ -34,7 +35,7 @@ export function unsupportedRoutes(app: FastifyInstance): void {
     for (const url of [`/${noun}`, `/${noun}/*`]) refuse(['GET', 'POST', 'DELETE'], url, noSwarm);
   }
   const noManaged =
-    'this engine has no managed plugins: start the plugin’s own program, it is found by its socket in the plugin directory';
+    "this engine has no managed plugins: start the plugin's own program, it is found by its socket in the plugin directory";
   refuse(['GET', 'POST', 'DELETE'], '/plugins/*', noManaged);
   // `docker plugin ls` and `docker system prune` ask for these: there is nothing, and that is a proper answer.
   app.get('/plugins', () => []);

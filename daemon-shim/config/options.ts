@@ -8,7 +8,7 @@ const noRegistry = 'the shim talks to no registry; bring images with docker save
 const noSwarm = 'the shim has no swarm';
 const noContainerd = 'the shim runs containers itself and needs no containerd';
 const driversOwn =
-  'packet filter and forwarding are the network driver’s: set it in the configuration of cleat-networkd';
+  "packet filter and forwarding are the network driver's: set it in the configuration of cleat-networkd";
 
 export const ownOptions: readonly OptionSpec[] = [
   { name: 'config-file', key: null, kind: 'text', help: 'Daemon configuration file', default: '/etc/cleat/shim.json' },
@@ -227,7 +227,7 @@ export const foreignOptions: readonly OptionSpec[] = [
     ignored: noSwarm,
   },
   { name: 'swarm-default-advertise-addr', kind: 'text', help: '', ignored: noSwarm },
-  { name: 'oom-score-adjust', kind: 'integer', help: '', ignored: 'set OOMScoreAdjust= in the service’s unit' },
+  { name: 'oom-score-adjust', kind: 'integer', help: '', ignored: "set OOMScoreAdjust= in the service's unit" },
   { name: 'userland-proxy', kind: 'flag', help: '', ignored: driversOwn },
   { name: 'userland-proxy-path', kind: 'text', help: '', ignored: driversOwn },
   {
