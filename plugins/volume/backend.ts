@@ -49,6 +49,8 @@ export interface Backend<C extends CommonConfig> {
   readonly driver: DriverName;
   /** Checks the options without touching anything; throws PluginError. */
   parse(options: Readonly<Record<string, string>>): C;
+  /** Whether `create` is one step: cut short, it has left nothing, or an empty folder. */
+  isMadeAtOnce(config: C): boolean;
   /** Makes what holds the data, where that is ours to make. */
   create(volume: BackendVolume<C>, budget: Budget): Promise<Details>;
   /** Makes the data visible, unless it is already. */

@@ -9,7 +9,7 @@
  *     mounted, nobody holds is detached
  *     mounted, no record    is unmounted
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { isAtOrBelow, readMountinfo } from '../linux/mountinfo.ts';
@@ -129,7 +129,19 @@ function reportUnknownData<C extends CommonConfig>(volumes: DriverVolumes<C>, { 
   const folder = join(layout.stateDir, 'volumes', volumes.backend.driver);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
-    if (volumes.records.get(name) === undefined)
+    if (volumes.records.get(name) === undefined && !removeIfEmpty(join(folder, name))) {
       log.warn({ folder: join(folder, name) }, 'data without a record: kept, and not used');
+    }
+  }
+}
+
+/** What a crash in the middle of a create leaves. */
+function removeIfEmpty(folder: string): boolean {
+  try {
+    if (existsSync(join(folder, '_data'))) rmdirSync(join(folder, '_data'));
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false;
   }
 }

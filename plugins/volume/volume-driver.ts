@@ -91,7 +91,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
         holds: [],
         details: {},
       };
-      this.records.put(record);
+      // One write to the disk less where a crash leaves an empty folder at most.
+      if (!this.backend.isMadeAtOnce(config)) this.records.put(record);
       this.#options.onStep('create:recorded');
       try {
         const details = await this.backend.create(
@@ -277,7 +278,8 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
 
   /** From `ready`, or from `removing` after a crash; called inside the volume's queue. */
   async finishRemoval(record: VolumeRecord): Promise<void> {
-    this.records.put({ ...record, state: 'removing' });
+    const { config } = this.volume(record);
+    if (this.backend.ownsData(config)) this.records.put({ ...record, state: 'removing' });
     this.#options.onStep('remove:recorded');
     try {
       this.#stopKeeping(record.name);
@@ -285,7 +287,7 @@ export class DriverVolumes<C extends CommonConfig> implements VolumeDriver {
       this.#options.onStep('remove:detached');
       await this.backend.discard(this.volume(record));
     } catch (error) {
-      this.records.put({ ...record, state: 'ready' });
+      if (this.backend.ownsData(config)) this.records.put({ ...record, state: 'ready' });
       this.health.fail(record.name, 'failed', error);
       throw error;
     }

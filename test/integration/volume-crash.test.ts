@@ -129,7 +129,7 @@ crashTest('reboot: holds and mounts of before are gone, volumes and data are not
 
 crashTest('random kills under load', async () => {
   const { local, tmpfs, host } = volumes;
-  const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 6);
+  const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 4);
   const names = ['r0', 'r1', 'r2', 'r3'];
   /** What an answer has promised; undefined while a verb is unanswered. */
   const exists = new Map<string, boolean | undefined>();

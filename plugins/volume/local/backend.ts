@@ -39,6 +39,10 @@ export class LocalBackend implements Backend<LocalConfig> {
     return parseLocalOptions(options);
   }
 
+  isMadeAtOnce({ place }: LocalConfig): boolean {
+    return place.kind !== 'limited';
+  }
+
   async create({ name, config }: LocalVolume, budget: Budget): Promise<Details> {
     const { data, image } = this.#paths(name);
     const { place } = config;

@@ -36,6 +36,10 @@ export class NfsBackend implements Backend<NfsConfig> {
     return parseNfsOptions(options);
   }
 
+  isMadeAtOnce(): boolean {
+    return true;
+  }
+
   /** The server may be down: it is asked at the first mount. */
   async create(): Promise<Details> {
     return {};

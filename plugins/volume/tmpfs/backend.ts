@@ -31,6 +31,10 @@ export class TmpfsBackend implements Backend<TmpfsConfig> {
     return parseTmpfsOptions(options);
   }
 
+  isMadeAtOnce(): boolean {
+    return true;
+  }
+
   async create(): Promise<Details> {
     return {};
   }
