@@ -26,7 +26,7 @@ for (const kind of ['network', 'ipam', 'volume', 'log'] as const) {
         ...(kind === 'network' ? ['--ipv6'] : []),
       ]);
       assert.is(code, 0, `${output}\n${process.output()}`);
-      assert.match(output, /2\d passed, 0 failed, 0 skipped/);
+      assert.match(output, /[23]\d passed, 0 failed, 0 skipped/);
       // The name finds the same socket, and JSON says the same.
       const json = await runContract(host, [kind, '--socket', name, '--json']);
       const report = JSON.parse(json.output.slice(0, json.output.lastIndexOf('exit'))) as ContractReport;
