@@ -15,6 +15,7 @@ for (const version of engineVersions) {
     try {
       is(((await engine.api('GET', '/version')).body as { Version: string }).Version.startsWith(version), true);
       match(await engine.docker('run', '--rm', 'busybox', 'ip', 'addr'), /eth0/);
+      if (missing('engine-28') === undefined) match(await engine.docker('compose', 'version'), /v?2\./);
       await engine.docker('run', '-d', '--name', 'web', 'busybox', 'httpd', '-f');
       const started = await engine.docker('inspect', '-f', '{{.State.StartedAt}}', 'web');
       await engine.kill();

@@ -8,11 +8,12 @@
  *   host (net, mount, pid, uts) ─┬─ cleat-networkd, cleat-volumed, …        (daemon.ts)
  *                                └─ root holder ── dockerd ── containerd ── containers
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cachePath } from '../../lab/setup/cache.ts';
 import { ensureImageArchive, type ImageName } from '../../lab/setup/images.ts';
-import { ensureSidRoot } from '../../lab/setup/sid-root.ts';
+import { ensureSidRoot, sidRoot } from '../../lab/setup/sid-root.ts';
 import { type CommandResult, runCommand } from '../../plugins/linux/command.ts';
 import { eventually } from './deadline.ts';
 import { type ApiReply, callApi } from './engine-api.ts';
@@ -81,7 +82,10 @@ async function startIn(host: Host, owned: boolean, options: EngineOptions): Prom
   const enter = ['-t', String(version === '28' ? await enterNewerRoot(host) : host.pid), '-n', '-m', '-p', '-u'];
   const config = join(host.dir, 'daemon.json');
   writeFileSync(config, JSON.stringify(options.config ?? {}));
-  mkdirSync(join(host.dir, 'docker'), { recursive: true });
+  mkdirSync(join(host.dir, 'docker/cli-plugins'), { recursive: true });
+  // Debian 12 has no compose 2; the newer root's runs here too, as it is hardly linked to anything.
+  const compose = join(cachePath(sidRoot), 'usr/libexec/docker/cli-plugins/docker-compose');
+  if (version === '20.10' && existsSync(compose)) addLink(compose, join(host.dir, 'docker/cli-plugins/docker-compose'));
   const env = { DOCKER_HOST: 'unix:///run/docker.sock', DOCKER_CONFIG: join(host.dir, 'docker') };
   let process: HostProcess | undefined;
   let earlierLog = '';
@@ -174,6 +178,11 @@ function enterNewerRoot(host: Host): Promise<number> {
   });
   rootHolders.set(host, pid);
   return pid;
+}
+
+function addLink(target: string, path: string): void {
+  rmSync(path, { force: true });
+  symlinkSync(target, path);
 }
 
 function tail(text: string): string {
