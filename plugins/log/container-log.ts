@@ -68,6 +68,7 @@ export class ContainerLog implements GrowingLog, LogSource {
 
   attach(session: unknown): void {
     this.#sessions.add(session);
+    this.writer.finish?.(false);
     this.delivery?.start(this);
   }
 

@@ -16,6 +16,10 @@ export interface LogWriter {
    */
   write(scanner: LogFrameScanner): number;
   readonly safePosition: number;
+  /** Entries are left in the pipe on purpose, until their event is complete. */
+  readonly holding?: boolean;
+  /** true: nothing will follow, so hold nothing back. */
+  finish?(finishing: boolean): void;
   /** Whether the entry is byte for byte the last one of the file: written before a crash, not yet consumed. */
   endsWith(frame: LogFrame): boolean;
   recordScanner(): RecordScanner;

@@ -53,6 +53,7 @@ export class Session {
    * the answer. Returns at the deadline in any case; what is left is read on.
    */
   async drain(deadlineMs: number): Promise<void> {
+    this.container.writer.finish?.(true);
     const until = performance.now() + deadlineMs;
     while (this.#open && performance.now() < until) {
       const result = this.turn();
@@ -79,8 +80,9 @@ export class Session {
     if (!this.#open) return 'ended';
     if (!this.container.accepts) return 'waiting';
     let peeked = this.#fifo.peek(turnBytes);
-    if (peeked.kind === 'data' && this.#stalled && peeked.data.length === turnBytes) {
-      // An unfinished frame that is larger than a turn.
+    const { writer } = this.container;
+    if (peeked.kind === 'data' && (this.#stalled || writer.holding) && peeked.data.length === turnBytes) {
+      // An unfinished frame, or an event, that is larger than a turn.
       peeked = this.#fifo.peek(this.#fifo.capacity);
     }
     if (peeked.kind === 'ended') {
@@ -92,11 +94,11 @@ export class Session {
     scanner.reset(data, 0, data.length);
     if (this.#maybeWritten) this.#passOverWritten(data);
     let used = this.container.take(scanner);
-    if (used === 0) used = this.#unfinished(data);
-    else this.#stalled = undefined;
+    if (used > 0 || writer.holding) this.#stalled = undefined;
+    else used = this.#unfinished(data);
     this.#countDamage();
     if (used > 0) this.#fifo.consume(used);
-    return used === 0 ? 'waiting' : data.length < smallTurnBytes ? 'empty' : 'more';
+    return used === 0 || writer.holding ? 'waiting' : data.length < smallTurnBytes ? 'empty' : 'more';
   }
 
   close(): void {

@@ -186,6 +186,23 @@ test('a line of a megabyte in pieces, empty lines, binary', async () => {
   assert.equal(text.subarray(64 * 16384 + 1, 64 * 16384 + 3), Buffer.from('\n\n'));
 });
 
+test('json-file: lines that belong together become one record, also over a kill', async () => {
+  const session = await open({ 'multiline-indent': 'true', 'multiline-timeout': '10s' });
+  await session.write('E1', '  a', '  b', 'E2');
+  await eventually('the first event is complete', async () => (await session.lines()).length === 1);
+  await logd.kill();
+  await logd.start();
+  await session.write(' c', 'E3', ' d');
+  await session.stop();
+  assert.equal(await session.lines(), ['E1\n  a\n  b', 'E2\n c', 'E3\n d']);
+  const quick = await open({ 'multiline-start': '^E', 'multiline-timeout': '20ms' });
+  await quick.write('E1', 'x');
+  await eventually('the time is over', async () => (await quick.lines()).join() === 'E1\nx');
+  await quick.write('y');
+  await quick.stop();
+  assert.equal(await quick.lines(), ['E1\nx', 'y']);
+});
+
 test('a full disk: the container goes on, the log says what is missing', async () => {
   const small = await createHost({ name: 'logfull' });
   try {

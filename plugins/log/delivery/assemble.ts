@@ -3,6 +3,7 @@
  * trace) by the container's rule. What waits for its end is bounded in bytes and time.
  */
 import type { LogFrame } from '../../sdk/protocol/log-entry.ts';
+import type { MultilineRule } from '../multiline.ts';
 import { comparePositions, type Position } from './cursor.ts';
 import type { Message, MessagePart } from './message.ts';
 
@@ -12,12 +13,6 @@ export interface AssembleOptions {
   /** How long the next piece of a line may take. */
   readonly partialTimeoutMs: number;
   readonly multiline: MultilineRule | undefined;
-}
-
-export interface MultilineRule {
-  /** Whether the line goes on with the message before it. */
-  continues(line: Buffer): boolean;
-  readonly timeoutMs: number;
 }
 
 interface Open {

@@ -5,10 +5,10 @@ import type { OptionValues } from '../../sdk/options.ts';
 import type { LogPlace, OpenedLog } from '../driver-spec.ts';
 import { engineOptions } from '../engine-options.ts';
 import { LogFiles } from '../files/log-files.ts';
-import { parseGoRegExp } from '../go-regexp.ts';
 import { JournalWriter } from '../journal/writer.ts';
+import { multilineOptions, multilineRule } from '../multiline.ts';
 import { findDecimalSize, rotationLimits, rotationOptions } from '../rotation-options.ts';
-import type { AssembleOptions, MultilineRule } from './assemble.ts';
+import type { AssembleOptions } from './assemble.ts';
 import type { Connector } from './connection.ts';
 import type { MessageFormat } from './message.ts';
 import { Sender, type SpoolPolicy } from './sender.ts';
@@ -27,9 +27,7 @@ export const remoteOptions = {
   drop: choice('drop', ['oldest', 'newest']),
   partialMaxSize: custom('partial-max-size', decimalSize, { otherwise: 1_000_000 }),
   partialTimeout: duration('partial-timeout', { min: 10, max: 600_000, otherwise: 1000 }),
-  multilineStart: text('multiline-start'),
-  multilineIndent: flag('multiline-indent', { otherwise: false }),
-  multilineTimeout: duration('multiline-timeout', { min: 10, max: 600_000, otherwise: 1000 }),
+  ...multilineOptions,
   severityFromLine: flag('severity-from-line', { otherwise: false }),
 };
 
@@ -37,7 +35,6 @@ export type RemoteValues = OptionValues<typeof remoteOptions>;
 
 /** A file holds at most this part of the spool, so that dropping the oldest file drops no more. */
 const filesInSpool = 4;
-const indent = /^[ \t]/;
 
 export function spoolPolicy(values: RemoteValues): SpoolPolicy {
   return values.drop ?? (values.mode === 'blocking' ? 'block' : 'oldest');
@@ -48,20 +45,6 @@ function assembleOptions(values: RemoteValues, driver: string, most = Number.MAX
     maxBytes: Math.min(values.partialMaxSize, most),
     partialTimeoutMs: values.partialTimeout,
     multiline: multilineRule(values, driver),
-  };
-}
-
-function multilineRule(values: RemoteValues, driver: string): MultilineRule | undefined {
-  const { multilineStart, multilineIndent, multilineTimeout: timeoutMs } = values;
-  const start = multilineStart === undefined ? undefined : parseGoRegExp(multilineStart, 'multiline-start', driver);
-  if (start === undefined && !multilineIndent) return undefined;
-  return {
-    timeoutMs,
-    continues(line) {
-      const text = line.toString('utf8', 0, 4096);
-      if (multilineIndent && indent.test(text)) return true;
-      return start !== undefined && !start.test(text);
-    },
   };
 }
 

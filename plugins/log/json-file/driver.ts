@@ -8,8 +8,10 @@ import type { DriverSpec, LogPlace, OpenedLog, PreparedLog } from '../driver-spe
 import { engineOptions } from '../engine-options.ts';
 import { LogFiles } from '../files/log-files.ts';
 import { goJsonMap } from '../go-json.ts';
+import { multilineOptions, multilineRule } from '../multiline.ts';
 import { rotationLimits, rotationOptions, rotationSettings } from '../rotation-options.ts';
 import { renderTag } from '../tag.ts';
+import { JoiningWriter } from './joining-writer.ts';
 import { JsonFileScanner } from './parse.ts';
 import { JsonFileWriter } from './writer.ts';
 
@@ -23,6 +25,7 @@ const schema = {
   labelsRegex: text('labels-regex', { empty: true }),
   env: text('env', { empty: true }),
   envRegex: text('env-regex', { empty: true }),
+  ...multilineOptions,
 };
 
 export const jsonFileDriver: DriverSpec = {
@@ -30,6 +33,7 @@ export const jsonFileDriver: DriverSpec = {
   prepare(info: LogInfo, knownTag?: string): PreparedLog {
     const options = parseOptions(schema, info.config, { driver: name });
     const limits = rotationLimits(options, name);
+    const rule = multilineRule(options, name);
     const attributes = findAttributes(info, name);
     // Docker's json-file has no tag unless one is asked for.
     const tag = knownTag ?? renderTag(info, '', name);
@@ -43,11 +47,12 @@ export const jsonFileDriver: DriverSpec = {
       settings: { ...rotationSettings(limits, options.maxAge), attributes: attributeText || 'none' },
       files,
       recordScanner: () => new JsonFileScanner(),
-      open: (place): OpenedLog => ({
-        writer: new JsonFileWriter(files(place), limits, attributeText, (error) =>
+      open: (place): OpenedLog => {
+        const writer = new JsonFileWriter(files(place), limits, attributeText, (error) =>
           place.onError(error, 'a rotated file cannot be compressed'),
-        ),
-      }),
+        );
+        return { writer: rule === undefined ? writer : new JoiningWriter(writer, rule) };
+      },
     };
   },
 };
