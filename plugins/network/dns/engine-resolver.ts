@@ -5,6 +5,7 @@
 import { openUdp, serveDatagrams } from '../../linux/datagram.ts';
 import { inNetns, type Netns } from '../../linux/netns.ts';
 import { lastErrno, libc, MSG_DONTWAIT } from '../../linux/syscall.ts';
+import { rcodes } from './wire.ts';
 
 /** SO_MARK of queries that are meant for the engine. */
 export const engineMark = 0xc1ea7;
@@ -12,6 +13,9 @@ const engineAddress = Uint8Array.from([127, 0, 0, 11]);
 const timeoutMs = 3000;
 /** Where nobody listened, nobody is asked again for this long. */
 const absentMs = 5000;
+/** A program that asks for the same missing name again and again does not reach the engine each time. */
+const unknownMs = 1000;
+const maxUnknown = 1000;
 const ECONNREFUSED = 111;
 
 export class EngineResolver {
@@ -19,6 +23,8 @@ export class EngineResolver {
   /** The container has servers or options of its own, which only the engine knows how to use. */
   answersAll = false;
   #absentUntil = 0;
+  /** Names that the engine did not know, until when that is taken as still true. */
+  readonly #unknown = new Map<string, number>();
   #open = true;
 
   /** The namespace stays the caller's to close, after close(). */
@@ -26,9 +32,23 @@ export class EngineResolver {
     this.#netns = netns;
   }
 
-  /** The engine's reply to the message as it is; undefined when there is no engine or no reply in time. */
-  ask(message: Buffer): Promise<Buffer | undefined> {
-    if (!this.#open || performance.now() < this.#absentUntil) return Promise.resolve(undefined);
+  /** The engine's reply to the message as it is; undefined when there is no engine, no reply in time, or no such name a moment ago. */
+  async ask(message: Buffer, question: string): Promise<Buffer | undefined> {
+    const now = performance.now();
+    if (!this.#open || now < this.#absentUntil || now < (this.#unknown.get(question) ?? 0)) return undefined;
+    const reply = await this.#exchange(message);
+    if (reply !== undefined && (reply[3]! & 15) === rcodes.NXDOMAIN) {
+      if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
+      this.#unknown.set(question, performance.now() + unknownMs);
+    }
+    return reply;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  #exchange(message: Buffer): Promise<Buffer | undefined> {
     return new Promise((resolve) => {
       let fd: number;
       try {
@@ -61,9 +81,5 @@ export class EngineResolver {
         finish(undefined);
       }
     });
-  }
-
-  close(): void {
-    this.#open = false;
   }
 }

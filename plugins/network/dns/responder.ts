@@ -245,9 +245,9 @@ export class Responder {
     resolution: Extract<Resolution, { kind: 'forward' }>,
     startedAt: number,
   ): Promise<Reply> {
-    const reply = await asker.engine?.ask(message);
     const query = new Query();
     query.read(message, 0, message.length);
+    const reply = await asker.engine?.ask(message, `${name} ${query.type}`);
     if (reply !== undefined) {
       asker.view.stats.count(query.type, outcomeIndex.forwarded);
       this.#write(
