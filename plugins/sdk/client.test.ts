@@ -28,7 +28,7 @@ const info: LogInfo = {
   logPath: '',
   daemonName: 'docker',
 };
-const fast = { delaysMs: [1, 1, 1, 1], windowMs: 1000 };
+const fast = { delaysMs: [1, 1, 1, 1], windowMs: 60_000 };
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cleat-client-'));

@@ -222,6 +222,16 @@ export const errorCodes = {
     cure: 'check the server names, the network and that the NFS service runs',
   },
 
+  // DHCP_: leases of the LAN
+  DHCP_NO_SERVER: {
+    cause: 'no DHCP server answered on the parent interface, or it named no router',
+    cure: 'check the interface and the server, then repeat the command',
+  },
+  DHCP_REFUSED: {
+    cause: 'the DHCP server gives another address than the one asked for, or takes it back',
+    cure: 'reserve the address at the server, or let it choose',
+  },
+
   // DNS_: names and the server that answers them
   DNS_CONFIG: {
     cause: 'the part "dns" of the configuration file has a wrong value',

@@ -28,7 +28,7 @@ test('cause and cure are those of the table', () => {
 
 test('codes have a prefix of a subsystem, and a cause and a cure without a final stop', () => {
   for (const [code, { cause, cure }] of Object.entries(errorCodes)) {
-    assert.match(code, /^(PROTO|NET|IPAM|DNS|VOL|LOG|STORE|SHIM)_[A-Z0-9_]+$/);
+    assert.match(code, /^(PROTO|NET|IPAM|DHCP|DNS|VOL|LOG|STORE|SHIM)_[A-Z0-9_]+$/);
     for (const text of [cause, cure]) assert.not.match(text, /(^\s*$|\.$)/, code);
   }
 });

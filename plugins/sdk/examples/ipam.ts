@@ -1,44 +1,35 @@
-/** An IPAM driver in 40 lines: a counter for each pool, kept in one file. `docker network create --ipam-driver example-ipam n1` */
+/** An IPAM driver in 50 lines: a counter for each pool, kept in one file. `docker network create --ipam-driver example-ipam n1` */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { type IpamDriver, listenPlugin, PluginError } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', file = '/var/lib/example-ipam.json'] = process.argv.slice(2);
-type Pool = { pool: string; subPool: string; taken: string[]; last: string };
+type Pool = { subPool: string; taken: string[]; counter: number };
 const pools: Record<string, Pool> = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
-/** On disk before the answer: the engine remembers what it was told for ever. */
 const save = () => {
-  writeFileSync(`${file}.new`, JSON.stringify(pools));
+  writeFileSync(`${file}.new`, JSON.stringify(pools)); // On disk before the answer: the engine never forgets it.
   renameSync(`${file}.new`, file);
 };
 const fail = (message: string): never => {
   throw new PluginError('PROTO_OPTION', `example-ipam: ${message}`);
 };
-const toNumber = (ip: string) =>
-  ipaddr
-    .parse(ip)
-    .toByteArray()
-    .reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-const toIp = (value: bigint, length: number) =>
-  ipaddr
-    .fromByteArray(Array.from({ length }, (_, i) => Number((value >> (8n * BigInt(length - 1 - i))) & 255n)))
-    .toString();
-/** First and last usable number of a range, and how many bytes its addresses have. */
-const boundsOf = (cidr: string) => {
-  const [ip, prefix] = ipaddr.parseCIDR(cidr);
-  const bytes = ip.toByteArray().length;
-  const first = toNumber(ip.toString());
-  return { first: first + 1n, last: first + (1n << BigInt(bytes * 8 - prefix)) - 2n, bytes };
+/** The address that many places behind the first one of a range. */
+const nth = (range: string, places: number) => {
+  const bytes = ipaddr.parseCIDR(range)[0].toByteArray();
+  for (let at = bytes.length - 1, rest = places; rest > 0; at -= 1, rest = Math.floor(rest / 256)) {
+    rest += bytes[at] ?? 0;
+    bytes[at] = rest % 256;
+  }
+  return ipaddr.fromByteArray(bytes).toString();
 };
-const chosen = () =>
-  Array.from({ length: 256 }, (_, i) => `10.201.${i}.0/24`).find((cidr) => !pools[cidr]) ?? fail('no pool is left');
+const chosen = () => [...Array(256).keys()].map((i) => `10.201.${i}.0/24`).find((pool) => !pools[pool]);
 
 const ipam: IpamDriver = {
   capabilities: { requiresMacAddress: false, requiresRequestReplay: false },
   getDefaultAddressSpaces: async () => ({ local: 'example-local', global: 'example-global' }),
-  async requestPool({ pool = chosen(), subPool = pool, v6 }) {
-    if (v6 && !pool.includes(':')) fail('give an IPv6 network a --subnet');
-    pools[pool] ??= { pool, subPool, taken: [], last: toIp(boundsOf(subPool).first - 1n, boundsOf(subPool).bytes) };
+  async requestPool({ pool = chosen() ?? fail('no pool is left'), subPool = pool, v6 }) {
+    if (v6 !== pool.includes(':')) fail('give an IPv6 network a --subnet');
+    pools[pool] ??= { subPool, taken: [], counter: 0 };
     save();
     return { poolId: pool, pool };
   },
@@ -47,20 +38,21 @@ const ipam: IpamDriver = {
     save();
   },
   async requestAddress({ poolId, address }) {
-    const pool = pools[poolId] ?? fail(`no pool ${poolId}`);
-    const { first, last, bytes } = boundsOf(address ? pool.pool : pool.subPool);
-    let at = address ? toNumber(address) : toNumber(pool.last) + 1n;
-    if (address && (at < first || at > last || pool.taken.includes(address)))
-      fail(`${address} is taken or not in ${poolId}`);
-    for (let tries = last - first; !address && (at > last || pool.taken.includes(toIp(at, bytes))); tries -= 1n) {
-      if (tries < 0n) fail(`pool ${poolId} is full`);
-      at = at > last ? first : at + 1n;
+    const pool = pools[poolId] ?? fail(`there is no pool ${poolId}`);
+    const [network, prefix] = ipaddr.parseCIDR(poolId);
+    const hosts = 2 ** (8 * network.toByteArray().length - ipaddr.parseCIDR(pool.subPool)[1]) - 2;
+    let ip = address ? ipaddr.parse(address).toString() : '';
+    for (let tries = 0; ip === ''; tries += 1) {
+      if (tries >= hosts) fail(`pool ${poolId} is full`);
+      pool.counter = (pool.counter % hosts) + 1; // Goes round, so that no address comes back at once.
+      const next = nth(pool.subPool, pool.counter);
+      if (!pool.taken.includes(next)) ip = next;
     }
-    const ip = toIp(at, bytes);
+    const inside = ipaddr.parse(ip).kind() === network.kind() && ipaddr.parse(ip).match(network, prefix);
+    if (!inside || pool.taken.includes(ip)) fail(`${ip} is taken or not in ${poolId}`);
     pool.taken.push(ip);
-    if (!address) pool.last = ip;
     save();
-    return { address: `${ip}/${poolId.split('/')[1]}` };
+    return { address: `${ip}/${prefix}` };
   },
   async releaseAddress({ poolId, address }) {
     const pool = pools[poolId];

@@ -1,4 +1,4 @@
-/** A network driver in 40 lines: a bridge a network, a veth pair an endpoint, all by `ip`. `docker network create -d example-network n1` */
+/** A network driver in 50 lines: a bridge a network, a veth pair an endpoint, all by `ip`. `docker network create -d example-network n1` */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { integer, listenPlugin, type NetworkDriver, parseOptions } from '../index.ts'; // 'cleat/sdk' in a package of your own
