@@ -46,11 +46,6 @@ export function ensureBridge(socket: RouteSocket, plan: BridgePlan): void {
   }
 }
 
-/** The MTU for links of the network. */
-export function networkMtu(socket: RouteSocket, plan: BridgePlan, foreign: Link | undefined): number {
-  return plan.mtu ?? foreign?.mtu ?? underlayMtu(socket);
-}
-
 function settle(socket: RouteSocket, plan: BridgePlan): void {
   const { bridge, pools, options } = plan;
   const hasIpv6 = pools.some(({ family, bridgeAddress }) => family === 6 && bridgeAddress !== undefined);
@@ -67,7 +62,7 @@ function settle(socket: RouteSocket, plan: BridgePlan): void {
   }
   const link = findLink(socket, bridge);
   if (!link) throw new PluginError('NET_LINK', `bridge ${bridge} is gone while it is being set up`);
-  socket.apply(changeLink(link.index, { mtu: networkMtu(socket, plan, undefined), up: true }));
+  socket.apply(changeLink(link.index, { mtu: plan.mtu ?? underlayMtu(socket), up: true }));
   const present = new Set(
     listAddresses(socket, { link: link.index }).map(({ address, prefixLength }) => `${address}/${prefixLength}`),
   );

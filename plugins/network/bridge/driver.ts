@@ -35,7 +35,7 @@ import type { Firewall } from '../publish/firewall.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { checkHostSubnets, findClash, type KnownNetwork } from './conflicts.ts';
-import { ensureBridge, findForeignBridge, networkMtu } from './device.ts';
+import { ensureBridge, findForeignBridge } from './device.ts';
 import { parseEndpointOptions, parseNetworkOptions, type ServiceOptions } from './options.ts';
 import { type BridgePlan, gatewayFor, planBridge, planNetwork } from './plan.ts';
 import { type BridgeRecords, type EndpointRecord, type NetworkRecord, openBridgeRecords } from './records.ts';
@@ -145,10 +145,8 @@ export class BridgeDriver implements NetworkDriver {
         `endpoint ${request.endpointId.slice(0, 12)} exists with another address`,
       );
     }
-    const foreign = network.madeByUs ? undefined : findForeignBridge(socket, plan);
     const isolated = !plan.options.interContainer;
-    const mtu = networkMtu(socket, plan, foreign);
-    createEndpointVeth(socket, { endpointId: request.endpointId, bridge: plan.bridge, mtu, macAddress, isolated });
+    createEndpointVeth(socket, { endpointId: request.endpointId, bridge: plan.bridge, macAddress, isolated });
     if (known) return givenMac === undefined ? { macAddress } : {};
     const record: EndpointRecord = {
       networkId: request.networkId,

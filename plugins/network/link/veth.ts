@@ -11,8 +11,8 @@ import { containerEndName, endpointAlias, hostEndName } from './names.ts';
 
 export interface VethPlan {
   readonly endpointId: string;
+  /** Its MTU is that of both ends. */
   readonly bridge: string;
-  readonly mtu: number;
   /** Of the container end. */
   readonly macAddress: string;
   /** Cut off from other isolated ports of the bridge. */
@@ -24,16 +24,16 @@ export function createEndpointVeth(socket: RouteSocket, plan: VethPlan): void {
   const name = hostEndName(plan.endpointId);
   const alias = endpointAlias(plan.endpointId);
   try {
-    const bridge = getLink(socket, plan.bridge).index;
-    const peer = { name: containerEndName(plan.endpointId), mac: plan.macAddress, mtu: plan.mtu };
+    const { index: bridge, mtu } = getLink(socket, plan.bridge);
+    const peer = { name: containerEndName(plan.endpointId), mac: plan.macAddress, mtu };
     const outcomes = socket.attempt([
-      createVeth({ name, mtu: plan.mtu, master: bridge, up: true, peer }),
+      createVeth({ name, mtu, master: bridge, up: true, peer }),
       // Not taken at creation by the kernel, and in the same call so that no crash comes between.
       changeLink(name, { alias }),
       changeBridgePort(name, { isolated: plan.isolated }),
     ]);
     if (outcomes[0] && isKernelError(outcomes[0], 'EEXIST')) {
-      adopt(socket, name, alias, bridge, plan);
+      adopt(socket, name, alias, bridge, mtu, plan.isolated);
     } else {
       const failure = outcomes.find((outcome) => outcome !== undefined);
       if (failure) throw failure;
@@ -60,7 +60,7 @@ export function reattachVeth(socket: RouteSocket, endpointId: string, bridge: st
   );
 }
 
-function adopt(socket: RouteSocket, name: string, alias: string, bridge: number, plan: VethPlan): void {
+function adopt(socket: RouteSocket, name: string, alias: string, bridge: number, mtu: number, isolated: boolean): void {
   const found = findLink(socket, name);
   // The name holds 40 bits of the id: two endpoints may share it, though hardly ever.
   if (found && found.alias !== '' && found.alias !== alias) {
@@ -68,10 +68,7 @@ function adopt(socket: RouteSocket, name: string, alias: string, bridge: number,
       hint: 'start the container again: it then gets another endpoint id',
     });
   }
-  socket.apply(
-    changeLink(name, { alias, master: bridge, mtu: plan.mtu, up: true }),
-    changeBridgePort(name, { isolated: plan.isolated }),
-  );
+  socket.apply(changeLink(name, { alias, master: bridge, mtu, up: true }), changeBridgePort(name, { isolated }));
 }
 
 /** A port of a bridge needs no address of its own, and every link-local one costs groups and announcements. */

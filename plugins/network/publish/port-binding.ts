@@ -77,20 +77,32 @@ export function resolveBindings(
       order[a.kind] - order[b.kind] ||
       a.binding.hostPort - b.binding.hostPort ||
       a.binding.containerPort - b.binding.containerPort ||
-      a.binding.protocol.localeCompare(b.binding.protocol),
+      (a.binding.protocol < b.binding.protocol ? -1 : 1),
   );
+  // Thousands of ports share few host addresses.
+  const known = new Map<string, Ways>();
   for (const { binding, kind } of asked) {
-    const ways = waysIn(binding, target);
-    const scopes = ways.filter((way) => way.via !== 'routed').map(({ family, address }) => ({ family, address }));
+    let ways = known.get(binding.hostIp);
+    if (!ways) {
+      ways = waysIn(binding.hostIp, target);
+      known.set(binding.hostIp, ways);
+    }
+    const { scopes } = ways;
     const { protocol, containerPort } = binding;
     const [first, last] = kind === 'any' ? [ephemeral.first, ephemeral.last] : [binding.hostPort, binding.hostPortEnd];
     const hostPort = scopes.length === 0 ? containerPort : choose({ protocol, scopes, first, last, kind });
-    for (const { family, address, via } of ways) {
-      const containerAddress = via === 'proxy' ? target.ipv4 : family === 4 ? target.ipv4 : target.ipv6;
-      if (containerAddress === undefined) continue;
+    for (const { family, address: hostAddress, via, containerAddress } of ways.all) {
       const port = via === 'routed' ? containerPort : hostPort;
-      const ends = { hostPort: port, hostPortEnd: port };
-      published.push({ protocol, family, hostAddress: address, ...ends, containerAddress, containerPort, via });
+      published.push({
+        protocol,
+        family,
+        hostAddress,
+        hostPort: port,
+        hostPortEnd: port,
+        containerAddress,
+        containerPort,
+        via,
+      });
     }
   }
   return coalesce(published);
@@ -98,26 +110,28 @@ export function resolveBindings(
 
 /** Ports next to each other that keep their numbers become one. Sorted, so that records read well. */
 export function coalesce(ports: readonly PublishedPort[]): PublishedPort[] {
-  const groups = Map.groupBy(ports, ({ via, family, hostAddress, protocol, containerAddress }) =>
-    [via, family, hostAddress, protocol, containerAddress].join(' '),
+  const groups = Map.groupBy(
+    ports,
+    ({ via, family, hostAddress, protocol, containerAddress }) =>
+      `${via} ${family} ${hostAddress} ${protocol} ${containerAddress}`,
   );
   const result: PublishedPort[] = [];
   for (const group of groups.values()) {
     let run: PublishedPort | undefined;
+    let end = 0;
+    const close = () => {
+      if (run) result.push(end === run.hostPort ? run : { ...run, hostPortEnd: end });
+    };
     for (const port of group.toSorted((a, b) => a.hostPort - b.hostPort || a.containerPort - b.containerPort)) {
-      if (
-        run &&
-        run.hostPort === run.containerPort &&
-        port.hostPort === port.containerPort &&
-        port.hostPort === run.hostPortEnd + 1
-      ) {
-        run = { ...run, hostPortEnd: port.hostPortEnd };
-        result[result.length - 1] = run;
-      } else {
+      const goesOn =
+        port.hostPort === end + 1 && port.hostPort === port.containerPort && run?.hostPort === run?.containerPort;
+      if (!run || !goesOn) {
+        close();
         run = port;
-        result.push(port);
       }
+      end = port.hostPortEnd;
     }
+    close();
   }
   return result;
 }
@@ -153,17 +167,26 @@ function choiceKind({ hostPort, hostPortEnd }: PortBinding): PortChoice['kind'] 
 
 interface WayIn extends HostScope {
   readonly via: PublishVia;
+  readonly containerAddress: string;
 }
 
-/** The ways into the container that one binding asks for; empty when the container lacks the family. */
-function waysIn({ hostIp }: PortBinding, target: PublishTarget): WayIn[] {
-  return hostScopes(hostIp, target.defaultHostAddress).flatMap((scope): WayIn[] => {
+interface Ways {
+  readonly all: readonly WayIn[];
+  /** Where a port of the host is taken. */
+  readonly scopes: readonly HostScope[];
+}
+
+/** The ways into the container from one host address; none when the container lacks the family. */
+function waysIn(hostIp: string, target: PublishTarget): Ways {
+  const all = hostScopes(hostIp, target.defaultHostAddress).flatMap((scope): WayIn[] => {
     const address = scope.family === 4 ? target.ipv4 : target.ipv6;
     const routed = scope.family === 4 ? target.routed4 : target.routed6;
-    if (address !== undefined) return [{ ...scope, via: routed ? 'routed' : 'nat' }];
-    const carry = scope.family === 6 && target.ipv4 !== undefined && target.proxy6To4 && !target.routed4;
-    return carry ? [{ ...scope, via: 'proxy' }] : [];
+    if (address !== undefined) return [{ ...scope, via: routed ? 'routed' : 'nat', containerAddress: address }];
+    if (scope.family === 4 || target.ipv4 === undefined || !target.proxy6To4 || target.routed4) return [];
+    return [{ ...scope, via: 'proxy', containerAddress: target.ipv4 }];
   });
+  const scopes = all.filter(({ via }) => via !== 'routed').map(({ family, address }) => ({ family, address }));
+  return { all, scopes };
 }
 
 function hostScopes(hostIp: string, defaultHostAddress: string): HostScope[] {
@@ -184,5 +207,7 @@ function hostScopes(hostIp: string, defaultHostAddress: string): HostScope[] {
 }
 
 function distinct(bindings: readonly PortBinding[]): PortBinding[] {
-  return [...new Map(bindings.map((binding) => [JSON.stringify(Object.entries(binding).sort()), binding])).values()];
+  const key = ({ protocol, hostIp, hostPort, hostPortEnd, containerPort }: PortBinding) =>
+    `${protocol} ${hostIp} ${hostPort} ${hostPortEnd} ${containerPort}`;
+  return [...new Map(bindings.map((binding) => [key(binding), binding])).values()];
 }
