@@ -1,7 +1,7 @@
 /** The bench runner: what it lists can be run, and its output is what people and programs expect. */
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { globSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { equal, is, match, ok } from 'uvu/assert';
@@ -17,7 +17,11 @@ test('--list names every bench of the folder with its question', () => {
   const files = globSync('*.ts', { cwd: dirname(runner) }).map((file) => basename(file, '.ts'));
   const listed = bench('--list');
   is(listed.status, 0, listed.stderr);
-  for (const name of files.filter((file) => file !== 'run')) match(listed.stdout, new RegExp(`^${name} +\\S+`, 'm'));
+  const readme = readFileSync(join(dirname(runner), 'README.md'), 'utf8');
+  for (const name of files.filter((file) => file !== 'run')) {
+    match(listed.stdout, new RegExp(`^${name} +\\S+`, 'm'));
+    match(readme, new RegExp(`^\\| \`${name}\` `, 'm'), `${name} is missing in lab/bench/README.md`);
+  }
 });
 
 test('--json: figures with absolute values', () => {

@@ -1,6 +1,6 @@
 /** The lab's scripts on an engine of their own: every claim in them holds. And one that is interrupted takes everything down. */
 import { spawn, spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { is, match, ok } from 'uvu/assert';
@@ -10,8 +10,9 @@ import { requires } from '../support/requires.ts';
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10', 'program:conntrack');
 
 const lab = fileURLToPath(new URL('../../lab/', import.meta.url));
+// Those without a first line for the shell are parts that the others source.
 const scripts = globSync('*.sh', { cwd: lab })
-  .filter((name) => name !== 'stage.sh')
+  .filter((name) => readFileSync(`${lab}${name}`, 'utf8').startsWith('#!'))
   .sort();
 
 for (const script of scripts) {
