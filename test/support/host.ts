@@ -85,7 +85,12 @@ export async function createHost(options: HostOptions = {}): Promise<Host> {
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const exited = new Promise<void>((resolve) => holder.once('exit', () => resolve()));
-  await ready(name, holder.stdout, holder.stderr, exited);
+  try {
+    await ready(name, holder.stdout, holder.stderr, exited);
+  } catch (error) {
+    holder.kill('SIGKILL');
+    throw error;
+  }
   const pid = onlyChild(holder.pid as number);
   // Held by everything that runs in it, not by this process's event loop.
   holder.unref();
