@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Engine } from '../engine.ts';
 import { ApiError, badRequest, notFound } from './api-error.ts';
+import { archiveRoutes } from './archive.ts';
 import { attachRoute } from './attach.ts';
 import { containerVerbRoutes } from './container-verbs.ts';
 import { containerRoutes } from './containers.ts';
@@ -63,6 +64,7 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
   eventRoutes(app, engine);
   containerRoutes(app, engine);
   containerVerbRoutes(app, engine);
+  archiveRoutes(app, engine);
   execRoutes(app, engine);
   imageRoutes(app, engine);
   networkRoutes(app, engine);

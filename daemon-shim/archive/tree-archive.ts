@@ -25,7 +25,8 @@ export async function* archiveTree(top: string, options: TreeArchiveOptions = {}
   yield endOfArchive;
 }
 
-function* archiveNode(node: TreeNode, links: Map<string, string>): Generator<Buffer> {
+/** One file, folder (without what is in it) or link. `links` is shared by all nodes of one archive. */
+export function* archiveNode(node: TreeNode, links: Map<string, string>): Generator<Buffer> {
   const type = typeOf(node);
   if (type === undefined) return; // a socket: tar has no word for it
   const { stat, name } = node;

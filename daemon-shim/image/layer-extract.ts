@@ -52,11 +52,20 @@ const maxKnownFolders = 10_000;
 export interface ExtractOptions {
   /** False keeps `.wh.` names as they are: an archive that is a whole tree, not a layer. Default true. */
   readonly whiteouts?: boolean;
+  /** Folder below the root that the names of the archive start at; it exists. Links lead to where they lead from the root. */
+  readonly base?: string;
+  /** Instead of the owners that the archive names. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  /** A folder is not replaced by something else, nor something else by a folder. */
+  readonly keepKinds?: boolean;
 }
 
 export class LayerExtractor implements TarHandler {
   readonly #root: string;
   readonly #whiteouts: boolean;
+  readonly #base: readonly string[];
+  readonly #owner: ExtractOptions['owner'];
+  readonly #keepKinds: boolean;
   /** Folders that are known to be real ones, by name in the archive; dropped whenever a folder is replaced. */
   #folders = new Map<string, string>();
   /** Times are set last: what is made inside a folder changes them. */
@@ -69,6 +78,9 @@ export class LayerExtractor implements TarHandler {
   constructor(root: string, options: ExtractOptions = {}) {
     this.#root = bytesText(root);
     this.#whiteouts = options.whiteouts ?? true;
+    this.#base = pathParts(bytesText(options.base ?? ''));
+    this.#owner = options.owner;
+    this.#keepKinds = options.keepKinds ?? false;
     this.#folders.set('', this.#root);
   }
 
@@ -77,9 +89,10 @@ export class LayerExtractor implements TarHandler {
     return this.#size;
   }
 
-  entry(entry: TarEntry): void {
+  entry(given: TarEntry): void {
     this.#checkSpace(0, 1);
-    const parts = pathParts(entry.name);
+    const entry = this.#owner === undefined ? given : { ...given, ...this.#owner };
+    const parts = [...this.#base, ...pathParts(entry.name)];
     const name = parts.pop();
     if (name === undefined) {
       // The root folder itself.
@@ -158,7 +171,7 @@ export class LayerExtractor implements TarHandler {
   }
 
   #makeLink(path: string, entry: TarEntry): void {
-    const parts = pathParts(entry.linkName);
+    const parts = [...this.#base, ...pathParts(entry.linkName)];
     const name = parts.pop();
     if (name === undefined)
       throw badRequest(`invalid hardlink "${shownName(entry.name)}" -> "${shownName(entry.linkName)}"`);
@@ -189,6 +202,10 @@ export class LayerExtractor implements TarHandler {
     const found = statOf(path);
     if (found === undefined) return true;
     if (found.isDirectory() && entry.type === 'directory') return false;
+    if (this.#keepKinds && found.isDirectory())
+      throw badRequest(`cannot overwrite directory "${shownName(path)}" with non-directory "${shownName(entry.name)}"`);
+    if (this.#keepKinds && entry.type === 'directory')
+      throw badRequest(`cannot overwrite non-directory "${shownName(path)}" with directory "${shownName(entry.name)}"`);
     this.#remove(path, found);
     return true;
   }

@@ -47,6 +47,11 @@ export const libc = {
   ioctl: bind<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void *)'),
   read: bind<[fd: number, into: Memory, size: number]>('intptr_t read(int, void *, size_t)'),
   write: bind<[fd: number, data: Memory, size: number]>('intptr_t write(int, const void *, size_t)'),
+  /** No wrapper in glibc: the number of the call (437 on every architecture) is the first argument. */
+  openat2: bind<[number: number, folder: number, path: string, how: Memory, size: number]>(
+    'intptr_t syscall(intptr_t, int, str, const void *, size_t)',
+  ),
+  chroot: bind<[path: string]>('int chroot(str)'),
   mkfifo: bind<[path: string, mode: number]>('int mkfifo(str, uint)'),
   pipe2: bind<[pair: Int32Array, flags: number]>('int pipe2(void *, int)'),
   tee: bind<[from: number, to: number, size: number, flags: number]>('intptr_t tee(int, int, size_t, uint)'),
