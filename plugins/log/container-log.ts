@@ -63,7 +63,7 @@ export class ContainerLog implements GrowingLog, LogSource {
 
   /** Whether nothing needs this object any more: no session, no follower, nothing to send. */
   get idle(): boolean {
-    return this.ended && this.#waiting.size === 0 && (this.delivery?.caughtUp ?? true);
+    return this.ended && this.#waiting.size === 0 && !this.drops.pending && (this.delivery?.caughtUp ?? true);
   }
 
   attach(session: unknown): void {
@@ -118,6 +118,18 @@ export class ContainerLog implements GrowingLog, LogSource {
       return position;
     } catch (error) {
       return this.#failed(scanner, telling ? start : this.writer.safePosition, error);
+    }
+  }
+
+  /** Tells what was dropped when no further line does: called from time to time. */
+  settle(): void {
+    if (!this.drops.pending || this.delivery?.refusesNew) return;
+    try {
+      this.writer.write(this.drops.record());
+      this.drops.told();
+      this.#wrote();
+    } catch {
+      // Still no room; the next time.
     }
   }
 

@@ -30,6 +30,7 @@ export class Session {
   #timer: NodeJS.Timeout | undefined;
   #open = true;
   #stopped = false;
+  #draining = false;
   /** The entry that the file ended with when an earlier process left may still be in the pipe. */
   #maybeWritten: boolean;
   #stalled: { readonly bytes: number; readonly since: number } | undefined;
@@ -53,6 +54,7 @@ export class Session {
    * the answer. Returns at the deadline in any case; what is left is read on.
    */
   async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true;
     this.container.writer.finish?.(true);
     const until = performance.now() + deadlineMs;
     while (this.#open && performance.now() < until) {
@@ -78,7 +80,8 @@ export class Session {
 
   turn(): TurnResult {
     if (!this.#open) return 'ended';
-    if (!this.container.accepts) return 'waiting';
+    // What is in the pipe when the container stops is taken even beyond a full spool.
+    if (!this.container.accepts && !this.#draining) return 'waiting';
     let peeked = this.#fifo.peek(turnBytes);
     const { writer } = this.container;
     if (peeked.kind === 'data' && (this.#stalled || writer.holding) && peeked.data.length === turnBytes) {

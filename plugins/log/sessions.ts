@@ -166,6 +166,7 @@ export class LogSessions {
   /** Closes what nobody needs any more. */
   tidy(): void {
     for (const [id, log] of this.#logs) {
+      log.settle();
       if (!log.idle) continue;
       log.close();
       this.#logs.delete(id);

@@ -17,6 +17,8 @@ const resolveAgainMs = 30_000;
 /** A refusal by the server's host comes within this time: the first datagram goes alone and waits for it. */
 const probeMs = 20;
 const fullQueueMs = 1;
+/** A unix socket whose reader has stopped reading stays full. */
+const stallMs = 10_000;
 
 export function datagramConnector(server: string, target: DatagramTarget): Connector {
   return {
@@ -69,6 +71,7 @@ class DatagramConnection implements Connection {
 
   async send(buffer: Buffer, _length: number, ends: readonly number[]): Promise<void> {
     let sent = 0;
+    let progressAt = performance.now();
     if (this.#probe && ends.length > 0) {
       sent = this.#sender.send(buffer, ends.slice(0, 1), 0);
       await pause(probeMs);
@@ -79,6 +82,9 @@ class DatagramConnection implements Connection {
       try {
         const taken = this.#sender.send(buffer, ends, sent);
         sent += taken;
+        if (taken > 0) progressAt = performance.now();
+        if (performance.now() - progressAt > stallMs)
+          throw new Error(`${this.peer} has taken nothing for ${stallMs / 1000} s`);
         if (sent < ends.length) await Promise.race([pause(fullQueueMs), this.failed]);
       } catch (error) {
         // A datagram that no path takes would be in the way for ever; formats keep below the limit, so this is a small path.

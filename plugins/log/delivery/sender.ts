@@ -10,6 +10,7 @@
  * It never makes anybody wait: the container's lines are on disk before this side hears of them.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dropText } from '../drops.ts';
 import type { JournalWriter } from '../journal/writer.ts';
 import { highHalf, lowHalf, toMillis } from '../nano-time.ts';
@@ -38,6 +39,7 @@ export interface SenderOptions {
 }
 
 const batchBytes = 64 * 1024;
+const mostLooks = 64;
 const connectMs = 5000;
 /** A server that has taken nothing for so long, although it should, is given up. */
 const stallMs = 10_000;
@@ -212,10 +214,12 @@ export class Sender implements Delivery {
     if (this.#toTell.lines > 0) this.#add(this.#dropNotice());
     this.#told = { lines: this.#told.lines + this.#toTell.lines, bytes: this.#told.bytes + this.#toTell.bytes };
     this.#toTell = { lines: 0, bytes: 0 };
+    // Lines that are not sent (empty ones, unfinished ones) fill no batch: they must not keep the event loop either.
+    let looks = 0;
     this.#read = this.#spool.read(
       this.#read,
       (frame, origin) => this.#assembler.add(frame, origin),
-      () => this.#batch.length < batchBytes,
+      () => this.#batch.length < batchBytes && looks++ < mostLooks,
     );
   }
 
@@ -235,6 +239,8 @@ export class Sender implements Delivery {
       clearTimeout(timer);
       if (!taken) this.#confirm(connection);
     }
+    // Datagrams go out at once: the FIFOs must have their turn all the same.
+    await nextTurn();
     this.#stats.sentLines += messages;
     this.#stats.sentBytes += lineBytes;
     this.#acknowledgements.sent(length, this.#assembler.oldest ?? this.#read);
