@@ -86,6 +86,16 @@ test('a living socket is refused, a dead one replaced, a file left alone', () =>
     assert.is(readFileSync(join(folder, 'p.sock'), 'utf8'), 'precious');
   }));
 
+test('a path that no socket can have is refused in words', () =>
+  inFolder(async (folder) => {
+    assert.match(
+      await refusal({ pluginDir: join(folder, 'x'.repeat(100)) }),
+      /is longer than 107 bytes; use a directory/,
+    );
+    const longest = join(folder, `${'x'.repeat(107 - folder.length - 6)}.sock`);
+    assert.is(await refusal({ socketPath: longest }), 'it listened');
+  }));
+
 test("a successor's socket is not removed", () =>
   inFolder(async (folder) => {
     const first = await listenPlugin(plugin, { socketPath: join(folder, 'x.sock') });

@@ -9,7 +9,7 @@
 import { once } from 'node:events';
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, type Stats, writeFileSync } from 'node:fs';
 import { type AddressInfo, createConnection } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { takeActivatedSocket } from './activated-sockets.ts';
 import { PluginError } from './errors.ts';
@@ -40,6 +40,11 @@ export type Place =
   | { readonly socketPath: string; readonly pluginDir?: never; readonly tcp?: never }
   | { readonly tcp: TcpPlace; readonly pluginDir?: never; readonly socketPath?: never };
 
+/** sockaddr_un.sun_path, <linux/un.h>, less the terminating NUL. */
+const LONGEST_PATH = 107;
+
+let temporaries = 0;
+
 /** A running call has this long to end when the server closes; its connection is cut then. */
 const CLOSE_GRACE_MS = 5000;
 
@@ -69,8 +74,9 @@ export async function listenOnUnixSocket(app: FastifyInstance, path: string): Pr
   }
   await refuseTakenPath(path);
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  // Engines list every *.sock in the directory, so the name before the rename must not end that way.
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  // Engines list every *.sock in the directory, so the name before the rename must not end that way; and it must be short.
+  temporaries += 1;
+  const temporary = join(dirname(path), `.${process.pid.toString(36)}${temporaries.toString(36)}`);
   rmSync(temporary, { force: true });
   const umask = process.umask(0o177);
   let listening: Promise<void>;
@@ -104,6 +110,11 @@ export async function answersOnUnixSocket(path: string): Promise<boolean> {
 }
 
 async function refuseTakenPath(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > LONGEST_PATH) {
+    throw new PluginError('PROTO_OPTION', `the socket path ${path} is longer than ${LONGEST_PATH} bytes`, {
+      hint: 'use a directory with a shorter name',
+    });
+  }
   const found = findFile(path);
   if (found === undefined) return;
   if (!found.isSocket()) {
