@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { is, match, ok } from 'uvu/assert';
 import { deadline } from '../support/deadline.ts';
+import { startEngine } from '../support/engine.ts';
+import { createHost } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10', 'program:conntrack');
@@ -26,6 +28,23 @@ for (const script of scripts) {
     match(done.stdout, /all \d+ checks passed; everything is taken down/);
   });
 }
+
+test('where an engine runs, a script runs there, and leaves the host as it was', async () => {
+  const host = await createHost();
+  try {
+    const engine = await startEngine({ version: '20.10', host, images: [] });
+    const before = await host.sh('ip -json link | jq -r ".[].ifname"');
+    const env = { DOCKER_HOST: 'unix:///run/docker.sock', CLEAT_CACHE: `${host.dir}/cache` };
+    const { stdout, stderr } = await host.run(`${lab}static-addresses.sh`, [], { timeoutMs: 120_000, env });
+    match(stdout, /checks passed/);
+    match(stderr, /running on Docker 20\.10.*\n.*starting cleat-networkd/);
+    is(await engine.docker('ps', '-aq'), '');
+    is(await host.sh('ip -json link | jq -r ".[].ifname"'), before);
+    is(await host.sh('nft list tables | grep cleat || true'), '');
+  } finally {
+    await host.close();
+  }
+});
 
 test('--help prints the header, a wrong flag is refused', () => {
   const help = spawnSync(`${lab}${scripts[0]}`, ['--help'], { encoding: 'utf8' });
