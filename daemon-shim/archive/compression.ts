@@ -43,15 +43,12 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
 }
 
 async function* plainBytes(source: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
-  const decoder = makeDecoder(compression);
-  const output = decoder.pipe(new PassThrough());
-  const fed = pipeline(source, decoder).catch((error: unknown) => {
-    output.destroy(error instanceof Error ? error : new Error(String(error)));
-  });
+  const output = new PassThrough();
+  // An error of the source or of the decoder becomes the output's own.
+  const fed = pipeline(source, makeDecoder(compression), output).catch(() => {});
   try {
     yield* output as AsyncIterable<Buffer>;
   } finally {
-    decoder.destroy();
     output.destroy();
     await fed;
   }
