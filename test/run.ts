@@ -33,6 +33,7 @@ const fileLimit: Readonly<Record<Level, number>> = { unit: 60, integration: 240,
 const totalLimit = Number(process.env['CLEAT_TEST_MINUTES'] ?? 38);
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
 const started = performance.now();
 
 const [level, ...filters] = process.argv.slice(2);
@@ -102,6 +103,7 @@ function report(what: string, outcome: Outcome, ms: number, output = ''): void {
   totals.failed += outcome.failed;
   totals.skipped += outcome.skipped;
   const bad = outcome.failed > 0;
+  if (bad) failures.push(what);
   const state = bad ? 'FAIL' : outcome.passed === 0 ? 'skip' : 'ok  ';
   const counts = [`${outcome.passed} passed`];
   if (bad) counts.push(`${outcome.failed} failed`);
@@ -118,6 +120,7 @@ function finish(problem?: string): never {
     process.stdout.write(`FAIL ${problem ?? 'no test was executed'}\n`);
     totals.failed += 1;
   }
+  if (failures.length > 0) process.stdout.write(`failed: ${failures.join(', ')}\n`);
   const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
   process.stdout.write(`${totals.passed} passed, ${totals.failed} failed${skipped}\n`);
   process.exit(totals.failed > 0 ? 1 : 0);
