@@ -2,8 +2,11 @@
 import { badRequest } from '../api/api-error.ts';
 
 const namePart = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+const hostPart = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
+const host = `(?:${hostPart}(?:\\.${hostPart})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
+const maxNameLength = 255;
 const referencePattern = new RegExp(
-  `^(?<name>(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?${namePart}(?:/${namePart})*)(?::(?<tag>[\\w][\\w.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$`,
+  `^(?<name>(?:${host}/)?${namePart}(?:/${namePart})*)(?::(?<tag>[\\w][\\w.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$`,
 );
 
 export interface Reference {
@@ -19,6 +22,9 @@ export function parseReference(text: string): Reference {
     if (/[A-Z]/.test(text.split(':')[0] ?? ''))
       throw badRequest(`invalid reference format: repository name (${text}) must be lowercase`);
     throw badRequest('invalid reference format');
+  }
+  if ((groups['name'] ?? '').length > maxNameLength) {
+    throw badRequest('invalid reference format: repository name must not be more than 255 characters');
   }
   const name = (groups['name'] ?? '').replace(/^(?:index\.)?docker\.io\//, '').replace(/^library\//, '');
   return {
