@@ -1,5 +1,5 @@
 /** What arrives at a server, byte by byte, from Docker's own syslog and gelf drivers and from ours, in the same engine. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, inflateSync } from 'node:zlib';
@@ -30,6 +30,9 @@ interface Receiver {
 
 async function startReceiver(host: Host, places: readonly string[]): Promise<Receiver> {
   const out = join(host.dir, 'received.jsonl');
+  // Node has no unix datagram sockets: socat appends what comes to a file.
+  const datagrams = join(host.dir, 'datagrams');
+  host.start('socat', ['-u', 'UNIX-RECV:/run/log-datagram.sock', `OPEN:${datagrams},creat,append`]);
   const process = host.start(node, [receiver, out, ...places]);
   await eventually('the receiver listens', () => process.output().includes('ready'));
   const lines = (): { at: string; hex: string }[] => {
@@ -44,9 +47,11 @@ async function startReceiver(host: Host, places: readonly string[]): Promise<Rec
   };
   return {
     at: (place) =>
-      lines()
-        .filter(({ at }) => at === place)
-        .map(({ hex }) => Buffer.from(hex, 'hex')),
+      place === 'unixgram'
+        ? [existsSync(datagrams) ? readFileSync(datagrams) : Buffer.alloc(0)]
+        : lines()
+            .filter(({ at }) => at === place)
+            .map(({ hex }) => Buffer.from(hex, 'hex')),
     all: () => lines().length,
   };
 }
@@ -107,6 +112,7 @@ const cases: readonly Case[] = [
     'tag=t.{{.Name}}/{{upper .ImageName}}',
   ),
   syslog('tcp', 'tcp:5515', tcp, 'syslog-format=rfc5424', 'labels=lab', 'env=EV'),
+  syslog('unix datagrams', 'unixgram', 'syslog-address=unixgram:///run/log-datagram.sock'),
   syslog('a unix stream', 'unix:/run/log-stream.sock', 'syslog-address=unix:///run/log-stream.sock'),
   syslog(
     'tls, rfc5424: octet counting',
