@@ -35,7 +35,14 @@ export interface RouteParts {
 
 export function networkRoutes(app: FastifyInstance, { parts, drivers, ipam, names }: RouteParts): void {
   const { registry } = parts;
-  app.get('/status', () => ({ ...networkStatus(parts, names()), ...ipam.status() }));
+  app.get('/status', () =>
+    Object.assign(
+      {},
+      networkStatus(parts, names()),
+      ipam.status(),
+      ...drivers.map((driver) => driver.status?.() ?? {}),
+    ),
+  );
   app.get('/networks', () => registry.networks());
   app.get('/endpoints', () => registry.endpoints());
   app.get('/ports', () => portRows(parts, names()));

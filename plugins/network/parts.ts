@@ -31,6 +31,8 @@ export interface NetworkPart {
   links(): string[];
   /** Called when the table is written and strays are gone: the time to begin what runs by itself. */
   started?(): void;
+  /** For `cleat status`: kind of thing → objects of one flat shape. */
+  status?(): Readonly<Record<string, readonly object[]>>;
   reload?(config: Readonly<Record<string, unknown>>): Promise<void>;
   stop(): Promise<void>;
   /** Removes everything that no endpoint uses; for `cleat purge`. Only listed when `dryRun`. */

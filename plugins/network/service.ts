@@ -11,6 +11,7 @@ import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
+import { startDhcp } from './dhcp/start.ts';
 import { dnsServiceOptions } from './dns/options.ts';
 import { type DnsService, startDns } from './dns/start.ts';
 import { watchLostNetworks } from './engine/lost-networks.ts';
@@ -73,11 +74,13 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
 
   // One line for each driver.
   const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
+  const dhcp = startDhcp(parts);
   const services = dnsServiceOptions;
   const drivers: NetworkPart[] = [
     startBridge(parts, services),
-    startLan(macvlan, { ...parts, services }),
-    startLan(ipvlan, { ...parts, services }),
+    startLan(macvlan, { ...parts, services, findLease: dhcp.findLease }),
+    startLan(ipvlan, { ...parts, services, findLease: dhcp.findLease }),
+    dhcp,
   ];
 
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);

@@ -59,6 +59,7 @@ function driverOf(kind: LanKind, { store, socket }: Context): LanDriver {
     registry: new NetworkRegistry(),
     remover: new LinkRemover(),
     services: { network: {}, endpoint: {} },
+    findLease: () => undefined,
     log,
   };
   return new LanDriver(kind, parts as never);

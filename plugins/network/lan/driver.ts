@@ -50,6 +50,8 @@ export interface LanKind {
 export interface LanParts extends NetworkParts {
   /** Options of services on top of the network (DNS): allowed and checked here, read there. */
   readonly services: { readonly network: OptionSchema; readonly endpoint: OptionSchema };
+  /** What a DHCP server said of an address, where cleat-dhcp got it. */
+  readonly findLease: (address: string) => { readonly mtu?: number } | undefined;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -132,7 +134,8 @@ export class LanDriver implements NetworkDriver {
       ...(macAddress !== undefined && { macAddress }),
       options: request.options,
     };
-    this.makeLink(record, mode, parent.index, options.mtu ?? parent.mtu);
+    const leased = address === undefined ? undefined : this.parts.findLease(bare(address))?.mtu;
+    this.makeLink(record, mode, parent.index, options.mtu ?? Math.min(leased ?? parent.mtu, parent.mtu));
     try {
       this.records.endpoints.put(record.endpointId, record);
     } catch (error) {
