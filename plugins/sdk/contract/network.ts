@@ -91,6 +91,12 @@ class NetworkSuite {
     await this.#run.check('GetCapabilities names a scope', async () => {
       await this.#driver.getCapabilities();
     });
+    await this.#run.check('GwAllocCheck answers where the capabilities offer it', async () => {
+      const { gwAllocChecker } = await this.#driver.getCapabilities();
+      if (!gwAllocChecker) throw new NotApplicable('not offered: engines always allocate a gateway');
+      const { options, enableIPv4, enableIPv6, internal } = this.#networkRequest();
+      await this.#driver.gwAllocCheck({ options, enableIPv4, enableIPv6, internal });
+    });
     await this.#networks();
     await this.#endpoints();
     await this.#unknown();
