@@ -3,8 +3,8 @@
  * RouteSocket runs them. All numbers of links are interface indexes of the socket's namespace.
  */
 import { isKernelError } from '../errors.ts';
-import { AF_UNSPEC } from '../syscall.ts';
-import { type FieldTable, mac, readFields, text, u32, writeFields } from './attributes.ts';
+import { AF_INET6, AF_UNSPEC } from '../syscall.ts';
+import { type Field, type FieldTable, mac, readFields, text, u32, writeFields } from './attributes.ts';
 import { type BridgePort, bridgePortFields } from './bridge-port.ts';
 import { isLinkKind, type LinkKind, type LinkKinds, linkKindFields } from './link-kinds.ts';
 import {
@@ -25,6 +25,8 @@ const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
+const IFLA_AF_SPEC = 26;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
@@ -56,11 +58,26 @@ export interface LinkSettings {
   readonly group?: number;
   /** Descriptor of the namespace that the link moves to. */
   readonly netnsFd?: number;
+  /** How the link gets IPv6 link-local addresses; `none` must be set while the link is down. Never shown. */
+  readonly linkLocal?: LinkLocal;
   readonly up?: boolean;
   readonly promiscuous?: boolean;
 }
 
+export type LinkLocal = 'eui64' | 'none' | 'stable-privacy' | 'random';
+
 type SettingFields = Omit<LinkSettings, 'up' | 'promiscuous'>;
+
+/** IN6_ADDR_GEN_MODE_*, <linux/if_link.h> */
+const linkLocalNumbers: Readonly<Record<LinkLocal, number>> = { eui64: 0, none: 1, 'stable-privacy': 2, random: 3 };
+
+const linkLocalField: Field<LinkLocal> = {
+  write: (writer, value) =>
+    writer.nest(IFLA_AF_SPEC, () =>
+      writer.nest(AF_INET6, () => writer.attributeU8(IFLA_INET6_ADDR_GEN_MODE, linkLocalNumbers[value])),
+    ),
+  read: () => undefined,
+};
 
 const settingFields: FieldTable<SettingFields> = {
   mac: mac(1),
@@ -71,6 +88,7 @@ const settingFields: FieldTable<SettingFields> = {
   alias: text(20),
   group: u32(IFLA_GROUP),
   netnsFd: u32(IFLA_NET_NS_FD),
+  linkLocal: linkLocalField,
 };
 
 /** The kernel ignores an alias in the request that makes the link: set it by `changeLink`, in the same batch. */
@@ -168,8 +186,11 @@ export function createVeth(link: NewVeth): Request {
   };
 }
 
-/** Changes an existing link; a `name` renames it. Everything or nothing does not hold: settings are applied one by one. */
-export function changeLink(ref: LinkRef, settings: LinkSettings): Request {
+/**
+ * Changes an existing link, and with `port` its settings as a port of its bridge; a `name` renames it. Everything or nothing
+ * does not hold: settings are applied one by one.
+ */
+export function changeLink(ref: LinkRef, settings: LinkSettings, port?: BridgePort): Request {
   // The name in the request names the link when there is no index, so a rename needs the index.
   if (typeof ref === 'string' && settings.name !== undefined) throw new TypeError('a link is renamed by its index');
   return {
@@ -181,6 +202,7 @@ export function changeLink(ref: LinkRef, settings: LinkSettings): Request {
       writeHeader(writer, typeof ref === 'number' ? ref : 0, settings);
       const named = typeof ref === 'string' ? { ...settings, name: ref } : settings;
       writeFields<SettingFields>(writer, settingFields, named);
+      if (port) writePort(writer, port);
     },
   };
 }
@@ -213,12 +235,16 @@ export function changeBridgePort(ref: LinkRef, port: BridgePort): Request {
     flags: 0,
     write: (writer) => {
       writeRef(writer, ref);
-      writer.nest(IFLA_LINKINFO, () => {
-        writer.attributeText(IFLA_INFO_SLAVE_KIND, 'bridge');
-        writer.nest(IFLA_INFO_SLAVE_DATA, () => writeFields(writer, bridgePortFields, port));
-      });
+      writePort(writer, port);
     },
   };
+}
+
+function writePort(writer: MessageWriter, port: BridgePort): void {
+  writer.nest(IFLA_LINKINFO, () => {
+    writer.attributeText(IFLA_INFO_SLAVE_KIND, 'bridge');
+    writer.nest(IFLA_INFO_SLAVE_DATA, () => writeFields(writer, bridgePortFields, port));
+  });
 }
 
 /** Fails with ENODEV when there is none. A veth's deletion waits 18 ms in the kernel: see `applyOnThread`. */

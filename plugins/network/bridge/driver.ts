@@ -9,7 +9,7 @@
 
 import { existsSync } from 'node:fs';
 import { isKernelError } from '../../linux/errors.ts';
-import { changeBridgePort, changeLink, deleteLink } from '../../linux/netlink/link.ts';
+import { changeBridgePort, changeLink, deleteLink, getLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type {
@@ -30,7 +30,7 @@ import { macFromAddress } from '../link/mac.ts';
 import { containerEndName, hostEndName, networkKey } from '../link/names.ts';
 import type { LinkRemover } from '../link/removal.ts';
 import { hostSubnets } from '../link/underlay.ts';
-import { createEndpointVeth } from '../link/veth.ts';
+import { type BridgeRef, createEndpointVeth, type VethPlan } from '../link/veth.ts';
 import type { Firewall } from '../publish/firewall.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { NetworkRegistry } from '../registry.ts';
@@ -66,6 +66,8 @@ export class BridgeDriver implements NetworkDriver {
   readonly parts: BridgeParts;
   /** Networks that the engine may not know: the daemon ended before it can have answered. See NetworkRecord.confirmed. */
   readonly suspects = new Set<string>();
+  /** Spares a question to the kernel for each container. */
+  readonly #bridges = new Map<string, BridgeRef>();
   /** What follows from each network's record. */
   readonly #plans = new Map<string, BridgePlan>();
 
@@ -118,6 +120,7 @@ export class BridgeDriver implements NetworkDriver {
     });
     this.#plans.delete(networkId);
     this.suspects.delete(networkId);
+    this.#bridges.delete(networkId);
     this.parts.registry.removeNetwork(networkId);
     this.parts.firewall.removeNetwork(networkKey(networkId));
     const links = stale.map(({ endpointId }) => hostEndName(endpointId));
@@ -126,7 +129,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   async createEndpoint(request: CreateEndpointRequest): Promise<EndpointInterface> {
-    const { socket, services, registry } = this.parts;
+    const { services, registry } = this.parts;
     const network = this.network(request.networkId);
     const plan = this.plan(request.networkId);
     parseEndpointOptions(request.options, services);
@@ -146,7 +149,7 @@ export class BridgeDriver implements NetworkDriver {
       );
     }
     const isolated = !plan.options.interContainer;
-    createEndpointVeth(socket, { endpointId: request.endpointId, bridge: plan.bridge, macAddress, isolated });
+    this.#makeVeth(plan, { endpointId: request.endpointId, macAddress, isolated });
     if (known) return givenMac === undefined ? { macAddress } : {};
     const record: EndpointRecord = {
       networkId: request.networkId,
@@ -190,7 +193,10 @@ export class BridgeDriver implements NetworkDriver {
   async join({ networkId, endpointId, sandboxKey }: JoinRequest): Promise<JoinReply> {
     const plan = this.plan(networkId);
     const endpoint = this.endpoint(endpointId);
-    this.#putState(endpoint, { state: 'joined', sandboxKey, sandboxSeen: existsSync(sandboxKey) });
+    const sandbox = { sandboxKey, sandboxSeen: existsSync(sandboxKey) };
+    const record = { ...endpoint, state: 'joined', since: this.parts.now().toISOString(), ...sandbox } as const;
+    this.records.endpoints.put(endpointId, record);
+    this.parts.registry.putEndpoint(registryEndpoint(record));
     const { interfaceName } = parseEndpointOptions(endpoint.options, this.parts.services);
     const gateway = gatewayFor(plan, endpoint.address);
     const gatewayIPv6 = gatewayFor(plan, endpoint.addressIPv6);
@@ -208,10 +214,13 @@ export class BridgeDriver implements NetworkDriver {
     };
   }
 
-  /** The engine takes the link out only after the answer, so it is not touched here. */
+  /**
+   * The engine takes the link out only after the answer, so it is not touched here. Nothing is written either: after a crash
+   * the link tells by itself that it was left.
+   */
   async leave({ endpointId }: EndpointRequest): Promise<void> {
     const endpoint = this.records.endpoints.get(endpointId);
-    if (endpoint && endpoint.state !== 'left') this.#putState(endpoint, { state: 'left' });
+    if (endpoint) this.parts.registry.putEndpoint(registryEndpoint(endpoint, { left: this.parts.now().getTime() }));
   }
 
   async programExternalConnectivity(request: ProgramExternalConnectivityRequest): Promise<void> {
@@ -300,17 +309,29 @@ export class BridgeDriver implements NetworkDriver {
     );
   }
 
+  /** On the bridge as it was last seen; if that is not what it was, on the bridge as it is now. */
+  #makeVeth(plan: BridgePlan, veth: Omit<VethPlan, 'bridge'>): void {
+    const { socket } = this.parts;
+    const look = () => {
+      const { index, mtu } = getLink(socket, plan.bridge);
+      const bridge = { name: plan.bridge, index, mtu };
+      this.#bridges.set(plan.networkId, bridge);
+      return bridge;
+    };
+    const known = this.#bridges.get(plan.networkId);
+    try {
+      createEndpointVeth(socket, { ...veth, bridge: known ?? look() });
+    } catch (error) {
+      if (!known) throw error;
+      createEndpointVeth(socket, { ...veth, bridge: look() });
+    }
+  }
+
   /** Engines of 20.10 make the sandbox's path only when the container starts, after the join. */
   noteSandbox(endpoint: EndpointRecord): void {
     const { state, sandboxKey, sandboxSeen } = endpoint;
     if (state !== 'joined' || sandboxSeen || sandboxKey === undefined || !existsSync(sandboxKey)) return;
     const record = { ...endpoint, sandboxSeen: true };
-    this.records.endpoints.put(record.endpointId, record);
-    this.parts.registry.putEndpoint(registryEndpoint(record));
-  }
-
-  #putState(endpoint: EndpointRecord, change: Pick<EndpointRecord, 'state' | 'sandboxKey' | 'sandboxSeen'>): void {
-    const record = { ...endpoint, ...change, since: this.parts.now().toISOString() };
     this.records.endpoints.put(record.endpointId, record);
     this.parts.registry.putEndpoint(registryEndpoint(record));
   }

@@ -33,7 +33,7 @@ export interface NetworkRecord {
 export interface EndpointRecord {
   readonly networkId: string;
   readonly endpointId: string;
-  readonly state: 'created' | 'joined' | 'left';
+  readonly state: 'created' | 'joined';
   /** When it came into this state, ISO 8601. */
   readonly since: string;
   /** CIDR. */

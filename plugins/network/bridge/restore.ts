@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { findLink, type Link, listLinks } from '../../linux/netlink/link.ts';
 import { hostEndName } from '../link/names.ts';
 import { reattachVeth } from '../link/veth.ts';
+import type { RegistryEndpoint } from '../registry.ts';
 import { ensureBridge } from './device.ts';
 import type { BridgeDriver } from './driver.ts';
 import type { BridgePlan } from './plan.ts';
@@ -96,11 +97,17 @@ export const patienceMs = 30_000;
  * called from time to time.
  */
 export async function dropStaleEndpoints(driver: BridgeDriver, startedAt: number): Promise<void> {
-  const { socket, log, now, store, remover, isForgotten } = driver.parts;
+  const { socket, log, now, store, remover, registry, isForgotten } = driver.parts;
   const links = new Map(listLinks(socket, { kind: 'veth' }).map((link) => [link.name, link]));
   for (const [endpointId, endpoint] of driver.records.endpoints.entries()) {
     const hostEnd = links.get(hostEndName(endpointId));
-    const known = staleReason(endpoint, hostEnd, now().getTime() - startedAt, now().getTime());
+    const known = staleReason(
+      endpoint,
+      hostEnd,
+      now().getTime() - startedAt,
+      now().getTime(),
+      registry.findEndpoint(endpointId),
+    );
     const reason =
       known ?? (isForgotten(endpointId) ? 'no engine knows it and nothing runs in its sandbox' : undefined);
     if (reason === undefined) {
@@ -118,6 +125,7 @@ function staleReason(
   hostEnd: Link | undefined,
   upMs: number,
   now: number,
+  seen: RegistryEndpoint | undefined,
 ): string | undefined {
   const age = now - Date.parse(endpoint.since);
   if (!hostEnd) return age > 1000 ? 'its link is gone' : undefined;
@@ -125,10 +133,11 @@ function staleReason(
     // The engine takes a sandbox away only after it has left its networks.
     return age > 1000 ? 'its sandbox is gone' : undefined;
   }
+  if (seen?.state === 'left')
+    return now - (seen.since ?? now) < patienceMs ? undefined : 'it was left and never deleted';
   // Verbs that the engine is still repeating may be about to arrive.
   if (age < patienceMs || upMs < patienceMs) return undefined;
   if (endpoint.state === 'created') return 'it was never joined';
-  if (endpoint.state === 'left') return 'it was left and never deleted';
   // The other end of the veth is in our own namespace: the engine has taken it out of the sandbox.
   return hostEnd.parentNetnsId === undefined ? 'its sandbox has given the link back' : undefined;
 }

@@ -1,12 +1,16 @@
 /** cleat-bridge as the daemon wires it. */
 
-import { monitorRoutes } from '../../linux/netlink/route-socket.ts';
+import { RTM_DELLINK, readLink } from '../../linux/netlink/link.ts';
+import { NetlinkMonitor } from '../../linux/netlink/monitor.ts';
+import { NETLINK_ROUTE } from '../../linux/netlink/socket.ts';
 import { hostEndName } from '../link/names.ts';
 import type { NetworkPart, NetworkParts, PurgeItem } from '../parts.ts';
 import { BridgeDriver } from './driver.ts';
 import { driverName, noServiceOptions, type ServiceOptions } from './options.ts';
 import { dropStaleEndpoints, rebuildBridge, restoreBridges } from './restore.ts';
 
+/** <linux/rtnetlink.h> */
+const RTNLGRP_LINK = 1;
 const staleCheckMs = 10_000;
 /** From the news that a link is gone to the look at what it was for: a container's end brings several. */
 const settleMs = 200;
@@ -43,11 +47,12 @@ export function startBridge(parts: NetworkParts, services: ServiceOptions = noSe
       check();
       timer = setInterval(check, staleCheckMs);
       timer.unref();
-      monitor = monitorRoutes({
-        topics: ['link'],
-        // What we delete ourselves has no record any more by the time the kernel tells of it.
-        onChange: (change) => {
-          if (change.kind === 'link' && change.change === 'deleted' && driver.needsLink(change.link.name)) checkSoon();
+      monitor = new NetlinkMonitor({
+        protocol: NETLINK_ROUTE,
+        groups: [RTNLGRP_LINK],
+        // What we delete ourselves has no record any more by the time the kernel tells of it. New links are not even read.
+        onMessage: ({ type, body }) => {
+          if (type === RTM_DELLINK && driver.needsLink(readLink(body).name)) checkSoon();
         },
         onLost: checkSoon,
       });

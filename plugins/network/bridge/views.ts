@@ -19,18 +19,21 @@ export function registryNetwork(plan: BridgePlan, record: NetworkRecord): Regist
   };
 }
 
-export function registryEndpoint(record: EndpointRecord): RegistryEndpoint {
+/** `left`: when the endpoint was taken out of its sandbox, which no record tells. */
+export function registryEndpoint(record: EndpointRecord, { left }: { readonly left?: number } = {}): RegistryEndpoint {
   const { networkId, endpointId, state, since, address, addressIPv6, macAddress, options, sandboxKey, sandboxSeen } =
     record;
   return {
     networkId,
     endpointId,
-    state,
+    state: left === undefined ? state : 'left',
     addresses: [address, addressIPv6].flatMap((cidr) => (cidr === undefined ? [] : [bare(cidr)])),
     macAddress,
     options,
-    since: Date.parse(since),
-    ...(state === 'joined' && sandboxKey !== undefined && { sandboxKey, sandboxSeen: sandboxSeen ?? false }),
+    since: left ?? Date.parse(since),
+    ...(state === 'joined' &&
+      left === undefined &&
+      sandboxKey !== undefined && { sandboxKey, sandboxSeen: sandboxSeen ?? false }),
     hostInterface: `cv${endpointId.slice(0, 10)}`,
   };
 }

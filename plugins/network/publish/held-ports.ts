@@ -48,7 +48,7 @@ export class HeldPorts {
     const tryPort: TryPort =
       portCount <= mostHeld
         ? (protocol, scopes, port) => sockets.push(...bindAll(protocol, this.#others(scopes, port), port))
-        : comparing((scopes, port) => this.#others(scopes, port));
+        : comparing((socket) => socket.port === this.#ownPort && socket.address === '::');
     return {
       tryPort,
       keep: (owner) => {
@@ -153,16 +153,19 @@ function bindOne(protocol: 'tcp' | 'udp', scope: HostScope, port: number): numbe
 }
 
 /** Compares with all sockets of the host, read once for each protocol. */
-function comparing(others: (scopes: readonly HostScope[], port: number) => readonly HostScope[]): TryPort {
+function comparing(isOwn: (socket: BoundSocket) => boolean): TryPort {
   const known = new Map<TransportProtocol, Map<number, BoundSocket[]>>();
   return (protocol, scopes, port) => {
     if (protocol === 'sctp') return;
     let byPort = known.get(protocol);
     if (!byPort) {
-      byPort = Map.groupBy(listBoundSockets(protocol), (socket) => socket.port);
+      byPort = Map.groupBy(
+        listBoundSockets(protocol).filter((socket) => !isOwn(socket)),
+        (socket) => socket.port,
+      );
       known.set(protocol, byPort);
     }
-    const holder = byPort.get(port)?.find((socket) => others(scopes, port).some((scope) => clashes(socket, scope)));
+    const holder = byPort.get(port)?.find((socket) => scopes.some((scope) => clashes(socket, scope)));
     if (holder) throw taken(protocol, port, holder);
   };
 }
