@@ -51,7 +51,9 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
     await engine.images.collect();
     const watcher = watchContainerExits(engine);
     undo.push(() => watcher.close());
-    void ensurePredefined(engine);
+    const stopping = new AbortController();
+    undo.push(() => stopping.abort());
+    void ensurePredefined(engine, stopping.signal);
     await restoreContainers(engine);
     const listening = await listenOnHosts(engine);
     log.info({ hosts: config.hosts, dataRoot: config.dataRoot }, 'the Engine API answers');

@@ -6,9 +6,9 @@ import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { startLogging } from '../log/start-logging.ts';
 import { bareIp } from '../network/pools.ts';
+import { exitCodeOfFailure, failedExitCode } from '../runtime/failure-code.ts';
 import { findInitProgram } from '../runtime/init-program.ts';
 import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
-import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import { specText } from '../runtime/process.ts';
 import { makeSpec } from '../runtime/spec.ts';
 import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
@@ -18,9 +18,12 @@ import { sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/f
 import { createSandbox, deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { mountAll, unmountVolumes } from '../volume/mount-volumes.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { processEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder, exitFolder } from './folder.ts';
+import { beginHealth } from './health.ts';
+import { linkEnvironment, linkedFrom, linkHosts, resolveLinks } from './links.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { holdRoot, releaseRoot } from './root-mount.ts';
@@ -41,6 +44,8 @@ export async function startContainer(engine: Engine, container: Container): Prom
   }
   clearTimeout(container.restartTimer);
   container.stopRequested = false;
+  container.execs.clear();
+  if (container.state.status !== 'restarting') container.updateState({ restartCount: 0 });
   const undo: (() => Promise<void> | void)[] = [];
   try {
     await startSteps(engine, container, undo);
@@ -63,6 +68,8 @@ export async function startContainer(engine: Engine, container: Container): Prom
     throw failure.error;
   }
   emitContainerEvent(engine, container, 'start');
+  beginHealth(engine, container, true);
+  for (const other of linkedFrom(engine, container)) rewriteHosts(engine, other);
   return true;
 }
 
@@ -90,7 +97,10 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     hostname,
     networkNamespace,
     mounts: [...sandboxFileMounts(engine.config, container.id), ...mounts],
-    env: processEnvironment(record.config, hostname, user.home),
+    env: [
+      ...linkEnvironment(record.name, resolveLinks(engine, container.record)),
+      ...processEnvironment(record.config, hostname, user.home),
+    ],
     cgroupsPath: cgroupPathOf(engine, container),
     defaultRlimits: Object.values(engine.config.defaultUlimits),
     sharedMemory,
@@ -183,8 +193,27 @@ async function prepareNetwork(
   undo.push(() => deleteSandbox(key));
   undo.push(() => detachNetworks(engine, container));
   await attachNetworks(engine, container);
-  writeSandboxFiles(engine.config, { record: container.record, key, hostGatewayIp });
+  writeSandboxFiles(engine.config, {
+    record: container.record,
+    key,
+    hostGatewayIp,
+    linkedHosts: linkHosts(resolveLinks(engine, container.record)),
+  });
   return key;
+}
+
+/** A container that this one links to has started, perhaps with another address. */
+function rewriteHosts(engine: Engine, container: Container): void {
+  try {
+    writeSandboxFiles(engine.config, {
+      record: container.record,
+      key: sandboxKey(engine.config, container.id),
+      hostGatewayIp: hostGateway(engine),
+      linkedHosts: linkHosts(resolveLinks(engine, container.record)),
+    });
+  } catch (error) {
+    engine.log.warn({ err: error, container: container.id }, 'writing the hosts file of a container with links');
+  }
 }
 
 /** `--network container:X`: its namespace, and its files. */
@@ -199,15 +228,10 @@ function sharedNamespace(engine: Engine, container: Container, other: string): s
 
 /** What `host-gateway` means: the default network's gateway. */
 export function hostGateway(engine: Engine): string {
+  const given = engine.config.hostGatewayIps[0];
+  if (given !== undefined) return given;
   const pool = engine.networks.find('bridge')?.pools.find((candidate) => candidate.gateway !== undefined);
   return pool?.gateway === undefined ? '127.0.0.1' : bareIp(pool.gateway);
-}
-
-export function chooseRuntime(engine: Engine, name: string): OciRuntime {
-  const wanted = name || engine.config.defaultRuntime;
-  const runtime = engine.runtimes.get(wanted);
-  if (runtime === undefined) throw badRequest(`unknown or invalid runtime name: ${wanted}`);
-  return runtime;
 }
 
 /** Exit codes as Docker gives them: 127 no such program, 126 cannot be run, 128 anything else. */
@@ -226,13 +250,4 @@ function startFailure(error: unknown): { error: ApiError; exitCode: number } {
       exitCode,
     };
   return { error: badRequest(message), exitCode };
-}
-
-const failedExitCode = 128;
-
-/** From the runtime's words; also for exec sessions. */
-export function exitCodeOfFailure(text: string): number {
-  if (/permission denied/i.test(text)) return 126;
-  if (/executable file not found|no such file or directory|not a directory/i.test(text)) return 127;
-  return /is a directory|exec format error/i.test(text) ? 126 : failedExitCode;
 }

@@ -4,6 +4,7 @@ import { RemoteError } from '../../plugins/sdk/index.ts';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
+import { freeSubnets } from './address-pools.ts';
 import { emitNetworkEvent } from './event.ts';
 import { releasePools, requestPools } from './pools.ts';
 import { isBuiltIn, type NetworkRecord, type PoolRecord, predefinedNames } from './record.ts';
@@ -20,12 +21,15 @@ export async function createNetwork(engine: Engine, spec: NetworkSpec): Promise<
   return engine.networks.locked(spec.name, () => makeNetwork(engine, spec));
 }
 
-/** Also for the predefined ones, at the shim's start. Under the name's lock. */
-export async function makeNetwork(engine: Engine, spec: NetworkSpec): Promise<NetworkRecord> {
+/** Also for the predefined ones, at the shim's start; one that is made anew keeps its id. Under the name's lock. */
+export async function makeNetwork(
+  engine: Engine,
+  spec: NetworkSpec,
+  id: string = randomBytes(32).toString('hex'),
+): Promise<NetworkRecord> {
   if (engine.networks.list().some((network) => network.name === spec.name)) {
     throw conflict(`network with name ${spec.name} already exists`);
   }
-  const id = randomBytes(32).toString('hex');
   const base: NetworkRecord = { ...spec, id, created: formatTimestamp(now()), pools: [] };
   const record = isBuiltIn(base) || spec.configOnly ? base : { ...base, pools: await makeAtDriver(engine, base) };
   engine.networks.put(record);
@@ -45,6 +49,12 @@ async function makeAtDriver(engine: Engine, network: NetworkRecord): Promise<Poo
     requestPools(ipamPlugin.ipam, {
       ...flags,
       config: network.ipamConfig,
+      freeSubnets: (v6) =>
+        freeSubnets(
+          engine.config.defaultAddressPools,
+          v6,
+          engine.networks.list().flatMap((other) => other.pools.map((pool) => pool.pool)),
+        ),
       options: network.ipamOptions,
       skipGatewayIPv4: skip.skipIPv4,
       skipGatewayIPv6: skip.skipIPv6,

@@ -19,6 +19,7 @@ export function decodeNetworkSpec(engine: Engine, value: unknown): NetworkSpec {
   if (source !== undefined && !source.configOnly) throw badRequest(`${configFrom} is not a configuration only network`);
   const driver = textField(body, 'Driver');
   const ipamDriver = textField(ipam, 'Driver');
+  const defaults = engine.config.defaultNetworkOptions[driver === '' ? 'bridge' : driver];
   return {
     name: textField(body, 'Name'),
     // `bridge` is what clients send when the user named no driver.
@@ -34,7 +35,7 @@ export function decodeNetworkSpec(engine: Engine, value: unknown): NetworkSpec {
       (ipamDriver === '' || ipamDriver === 'default' ? engine.config.defaultIpamDriver : ipamDriver),
     ipamOptions: source?.ipamOptions ?? textMapField(ipam, 'Options'),
     ipamConfig: source?.ipamConfig ?? ipamConfig(ipam['Config']),
-    options: source?.options ?? textMapField(body, 'Options'),
+    options: source?.options ?? { ...defaults, ...textMapField(body, 'Options') },
     labels: textMapField(body, 'Labels'),
   };
 }

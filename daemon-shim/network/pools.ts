@@ -1,13 +1,18 @@
 /** A network's pools at its IPAM driver: asked for in Docker's order, given back when a later step fails. */
-import type { IpamClient } from '../../plugins/sdk/index.ts';
+import { type IpamClient, RemoteError } from '../../plugins/sdk/index.ts';
 import { badRequest } from '../api/api-error.ts';
 import type { IpamConfigEntry, PoolRecord } from './record.ts';
+
+/** Default pools may hold thousands of subnets; a host has not that many of its own. */
+const maxAttempts = 64;
 
 export interface PoolsRequest {
   readonly enableIPv4: boolean;
   readonly enableIPv6: boolean;
   readonly config: readonly IpamConfigEntry[];
   readonly options: Readonly<Record<string, string>>;
+  /** Subnets for a family without any; none: the IPAM driver chooses. */
+  readonly freeSubnets: (v6: boolean) => Iterable<string>;
   /** From gwAllocCheck: families for which the driver wants no gateway. */
   readonly skipGatewayIPv4: boolean;
   readonly skipGatewayIPv6: boolean;
@@ -53,13 +58,15 @@ async function requestPool(
   held: PoolRecord[],
 ): Promise<void> {
   const { local } = await ipam.getDefaultAddressSpaces();
-  const pool = await ipam.requestPool({
-    addressSpace: local,
-    ...(entry.Subnet ? { pool: entry.Subnet } : {}),
-    ...(entry.IPRange ? { subPool: entry.IPRange } : {}),
-    options: request.options,
-    v6,
-  });
+  const ask = (subnet: string | undefined) =>
+    ipam.requestPool({
+      addressSpace: local,
+      ...(subnet ? { pool: subnet } : {}),
+      ...(entry.IPRange ? { subPool: entry.IPRange } : {}),
+      options: request.options,
+      v6,
+    });
+  const pool = entry.Subnet ? await ask(entry.Subnet) : await firstThatIsFree(request.freeSubnets(v6), ask);
   const record: PoolRecord = {
     v6,
     poolId: pool.poolId,
@@ -91,6 +98,26 @@ async function requestPool(
     const current = held[at] ?? record;
     held[at] = { ...current, auxAddresses: { ...current.auxAddresses, [name]: address } };
   }
+}
+
+/** The driver knows of more than this engine does: what it refuses is taken, and the next one is tried. */
+async function firstThatIsFree<T>(
+  subnets: Iterable<string>,
+  ask: (subnet: string | undefined) => Promise<T>,
+): Promise<T> {
+  let refusal: RemoteError | undefined;
+  let attempts = 0;
+  for (const subnet of subnets) {
+    if (++attempts > maxAttempts) break;
+    try {
+      return await ask(subnet);
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      refusal = error;
+    }
+  }
+  if (refusal !== undefined) throw refusal;
+  return ask(undefined);
 }
 
 /** The entries of one family; an enabled family without any gets one empty entry: the driver chooses. */

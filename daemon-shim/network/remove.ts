@@ -12,20 +12,34 @@ export async function removeNetwork(engine: Engine, nameOrId: string): Promise<v
   await engine.networks.locked(found.name, async () => {
     const network = engine.networks.get(found.id);
     refuseWhileUsed(engine, network);
-    if (!isBuiltIn(network) && !network.configOnly) await removeAtDriver(engine, network);
-    engine.networks.delete(network.id);
-    emitNetworkEvent(engine, network, 'destroy');
+    await deleteNetwork(engine, network);
   });
 }
 
+/** Under the name's lock. */
+export async function deleteNetwork(engine: Engine, network: NetworkRecord): Promise<void> {
+  if (!isBuiltIn(network) && !network.configOnly) await removeAtDriver(engine, network);
+  engine.networks.delete(network.id);
+  emitNetworkEvent(engine, network, 'destroy');
+}
+
+export function isInUse(engine: Engine, network: NetworkRecord): boolean {
+  return usersOf(engine, network).length > 0;
+}
+
 function refuseWhileUsed(engine: Engine, network: NetworkRecord): void {
-  const users = engine.containers
-    .list()
-    .filter((container) => container.isRunning)
-    .filter(({ record }) => Object.values(record.endpoints).some((endpoint) => endpoint.networkId === network.id));
+  const users = usersOf(engine, network);
   if (users.length === 0) return;
   const names = users.map(({ record }) => `name:"${record.name}" id:"${record.id.slice(0, 12)}"`).join(', ');
   throw new ApiError(403, `error while removing network: network ${network.name} has active endpoints (${names})`);
+}
+
+/** Containers that run on it. */
+function usersOf(engine: Engine, network: NetworkRecord) {
+  return engine.containers
+    .list()
+    .filter((container) => container.isRunning)
+    .filter(({ record }) => Object.values(record.endpoints).some((endpoint) => endpoint.networkId === network.id));
 }
 
 /** IPAM first, then the driver; failures are logged, for the network is gone for the user in any case. */
