@@ -13,6 +13,8 @@ export const runtimePackages = [
   'util-linux',
   'busybox-static',
   'curl',
+  'e2fsprogs',
+  'zstd',
 ] as const;
 
 /** The engine of Debian 12, where the machine has none. */
@@ -23,7 +25,6 @@ export const testPackages = [
   ...enginePackages,
   'debootstrap',
   'xz-utils',
-  'zstd',
   'jq',
   'iputils-ping',
   'bind9-dnsutils',
@@ -47,7 +48,6 @@ export const testPackages = [
   'rsyslog',
   'xfsprogs',
   'btrfs-progs',
-  'e2fsprogs',
   'quota',
   'wireguard-go',
   'wireguard-tools',

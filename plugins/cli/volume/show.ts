@@ -1,6 +1,5 @@
 /** `cleat volume ls`, `inspect`, `df` and `holders`. */
 import type { VolumeSummary } from '../../volume/control.ts';
-import { describeUser } from '../../volume/users.ts';
 import type { Command } from '../command.ts';
 import { callControl } from '../control.ts';
 import type { GlobalOptions } from '../global-options.ts';
@@ -66,11 +65,11 @@ export const holdersCommand: Command<VolumeOptions> = {
         `${hold.id}${hold.count > 1 ? ` (${hold.count} times)` : ''}`,
         hold.since,
       ]),
-      ...users.map((user) => [
+      ...users.map(({ containerId, command, pid, mountPoint }) => [
         driver,
         name,
-        user.containerId === undefined ? 'process' : 'container',
-        describeUser(user),
+        containerId === undefined ? 'process' : 'container',
+        `${containerId?.slice(0, 12) ?? pid} (${command}) at ${mountPoint}`,
         '',
       ]),
     ]);
