@@ -15,17 +15,18 @@ import { portsOf } from '../sandbox/ports.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { resolveMountPoints } from '../volume/mount-points.ts';
 import { copyUpVolumes } from '../volume/mount-volumes.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { decodeContainerConfig, decodeHostConfig } from './decode-config.ts';
 import { endpointsOf, resolveNetworkMode } from './endpoints.ts';
 import { mergeEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
+import { checkLinks } from './links.ts';
 import { randomName } from './name.ts';
 import { type ContainerConfig, type HostConfig, never } from './record.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { holdRoot, releaseRoot } from './root-mount.ts';
-import { chooseRuntime } from './start.ts';
 import { checkConfig } from './validate.ts';
 
 export interface CreateRequest {
@@ -146,6 +147,7 @@ function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostCon
   });
   for (const rule of hostConfig.DeviceCgroupRules ?? []) parseDeviceRule(rule);
   portsOf({ config, hostConfig });
+  checkLinks(engine, hostConfig.Links ?? []);
 }
 
 /** The user's fields win; environment, labels, ports and volumes are joined. */

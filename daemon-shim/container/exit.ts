@@ -1,19 +1,22 @@
 /** What happens when a container's process has ended, however it ended. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
 import { deleteFromRuntime } from '../runtime/monitor.ts';
 import { detachNetworks } from '../sandbox/attach-networks.ts';
 import { deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { unmountVolumes } from '../volume/mount-volumes.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
+import { endHealth } from './health.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { nextDelayMs, shouldRestart } from './restart-policy.ts';
 import { releaseRoot } from './root-mount.ts';
 import { unmountSharedMemory } from './shared-memory.ts';
-import { chooseRuntime, startContainer } from './start.ts';
+import { startContainer } from './start.ts';
 
 const cleanUpTimeoutMs = 10_000;
 
@@ -21,6 +24,10 @@ const cleanUpTimeoutMs = 10_000;
 export async function finishExit(engine: Engine, container: Container, exitCode: number): Promise<void> {
   if (!container.isRunning) return;
   const { log } = engine;
+  endHealth(container);
+  const { bundle } = containerFolder(engine.config, container.id);
+  // conmon leaves this file when the kernel has killed a process of the group for want of memory.
+  const oomKilled = existsSync(join(bundle, 'oom'));
   const attempt = async (what: string, step: () => Promise<void> | void) => {
     try {
       await step();
@@ -40,19 +47,23 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   await attempt('unmounting the volumes', () => unmountVolumes(engine, container));
   await attempt('unmounting shared memory', () => unmountSharedMemory(engine, container));
   await attempt('unmounting the root', () => releaseRoot(engine, container));
-  await attempt('removing the bundle', () =>
-    rmSync(containerFolder(engine.config, container.id).bundle, { recursive: true, force: true }),
-  );
+  await attempt('removing the bundle', () => rmSync(bundle, { recursive: true, force: true }));
   const ranMs = Date.now() - Date.parse(container.state.startedAt);
   const restart = shouldRestart(container.record, { exitCode, ranMs, requested: container.stopRequested });
   container.updateState({
     status: restart ? 'restarting' : 'exited',
     exitCode,
+    oomKilled,
     pid: 0,
     finishedAt: formatTimestamp(now()),
   });
-  emitContainerEvent(engine, container, 'die', { exitCode: String(exitCode) });
-  container.settle('exited');
+  if (oomKilled) emitContainerEvent(engine, container, 'oom');
+  emitContainerEvent(engine, container, 'die', {
+    execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),
+    exitCode: String(exitCode),
+  });
+  // A container that restarts counts as running: whoever waits for its end waits on.
+  if (!restart) container.settle('exited');
   if (restart) scheduleRestart(engine, container, ranMs);
   else if (container.record.hostConfig.AutoRemove)
     await removeStopped(engine, container, { force: false, volumes: true });

@@ -47,7 +47,7 @@ function execIds(container: Container): string[] | null {
 function inspectState({ state }: ContainerRecord): object {
   return {
     Status: state.status,
-    Running: state.status === 'running' || state.status === 'paused',
+    Running: ['running', 'paused', 'restarting'].includes(state.status),
     Paused: state.status === 'paused',
     Restarting: state.status === 'restarting',
     OOMKilled: state.oomKilled,

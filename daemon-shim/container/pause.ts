@@ -2,9 +2,10 @@
 import { conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { runtimeCommand } from '../runtime/monitor.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { emitContainerEvent } from './event.ts';
+import { beginHealth, endHealth } from './health.ts';
 import type { Container } from './registry.ts';
-import { chooseRuntime } from './start.ts';
 
 const runtimeTimeoutMs = 10_000;
 
@@ -13,6 +14,7 @@ export async function pauseContainer(engine: Engine, container: Container): Prom
   if (!container.isRunning) throw conflict(`container ${container.id} is not running`);
   if (container.state.status === 'paused') throw conflict(`Container ${container.id} is already paused`);
   await runtimeCommand(runtimeOf(engine, container), ['pause', container.id], runtimeTimeoutMs);
+  endHealth(container);
   container.updateState({ status: 'paused' });
   emitContainerEvent(engine, container, 'pause');
 }
@@ -21,6 +23,7 @@ export async function pauseContainer(engine: Engine, container: Container): Prom
 export async function unpauseContainer(engine: Engine, container: Container): Promise<void> {
   if (container.state.status !== 'paused') throw conflict(`Container ${container.id} is not paused`);
   await resumeProcesses(engine, container);
+  beginHealth(engine, container, false);
   emitContainerEvent(engine, container, 'unpause');
 }
 

@@ -29,6 +29,9 @@ export class Container {
   stopRequested = false;
   /** A restart that waits for its back-off to pass. */
   restartTimer: NodeJS.Timeout | undefined;
+  healthTimer: NodeJS.Timeout | undefined;
+  /** Set while health checks run. */
+  endHealth: (() => void) | undefined;
   /** The back-off before the last restart. */
   restartDelayMs: number | undefined;
 

@@ -12,6 +12,7 @@ import { readExit } from '../runtime/monitor.ts';
 import { openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
 import { finishExit } from './exit.ts';
 import { containerFolder, exitFolder } from './folder.ts';
+import { beginHealth } from './health.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { adoptRoot } from './root-mount.ts';
@@ -39,7 +40,10 @@ async function restoreContainer(engine: Engine, container: Container): Promise<v
   if (container.isRunning) {
     const alive = isAlive(container);
     await adopt(engine, container, alive);
-    if (alive) return;
+    if (alive) {
+      if (container.state.status === 'running') beginHealth(engine, container, false);
+      return;
+    }
     await finishExit(engine, container, readExit(exitFolder(engine.config), container.id) ?? unknownExitCode);
   }
   if (engine.containers.find(container.id) === undefined || isRestarting(container)) return;

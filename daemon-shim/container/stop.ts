@@ -46,10 +46,15 @@ export async function killContainer(
   const signal = parseSignal(signalText || 'SIGKILL');
   if (!container.isRunning)
     throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
-  if (signal === SIGKILL) container.stopRequested = true;
+  const { StopSignal: stopSignal } = container.record.config;
+  // As Docker: whatever may be meant to end the container ends its restarts, too.
+  const isEnd = signal === SIGKILL || !stopSignal || parseSignal(stopSignal) === signal;
+  if (isEnd) container.stopRequested = true;
+  container.updateState({ manuallyStopped: true });
   const ended = container.wait('not-running');
   if (signal === SIGKILL) return killAndWait(engine, container, ended);
   await sendSignal(engine, container, signal);
+  if (isEnd) await resumeProcesses(engine, container);
 }
 
 export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {

@@ -6,12 +6,12 @@ import { asObject } from '../api/fields.ts';
 import type { Engine } from '../engine.ts';
 import { runtimeCommand } from '../runtime/monitor.ts';
 import { type LimitConfig, planLimits } from '../runtime/resources.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { checkKinds, limitKinds } from './decode-config.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import type { HostConfig } from './record.ts';
 import type { Container } from './registry.ts';
-import { chooseRuntime } from './start.ts';
 import { checkLimits, checkRestartPolicy } from './validate.ts';
 
 const runtimeTimeoutMs = 10_000;

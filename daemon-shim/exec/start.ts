@@ -6,14 +6,15 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
+import { chooseRuntime } from '../container/choose-runtime.ts';
 import { mergeEnvironment, processEnvironment } from '../container/environment.ts';
 import { emitContainerEvent } from '../container/event.ts';
 import { containerFolder } from '../container/folder.ts';
 import type { Container } from '../container/registry.ts';
-import { chooseRuntime, exitCodeOfFailure } from '../container/start.ts';
 import type { Engine } from '../engine.ts';
 import { chooseCapabilities } from '../runtime/capabilities.ts';
 import { execUnderMonitor, type RunningExec } from '../runtime/exec-monitor.ts';
+import { exitCodeOfFailure } from '../runtime/failure-code.ts';
 import { RuntimeError } from '../runtime/monitor.ts';
 import { makeProcess, specText } from '../runtime/process.ts';
 import { parseSecurityOptions } from '../runtime/security-options.ts';
@@ -55,11 +56,10 @@ export async function startExec(
 ): Promise<StartedExec> {
   claimExec(container, session);
   session.status = 'running';
+  emitContainerEvent(engine, container, `exec_start: ${session.config.cmd.join(' ')}`, { execID: session.id });
   const folder = join(engine.config.execRoot, 'execs', session.id.slice(0, 16));
   try {
-    const started = await run(engine, container, session, folder, onStreams);
-    emitContainerEvent(engine, container, `exec_start: ${session.config.cmd.join(' ')}`, { execID: session.id });
-    return started;
+    return await run(engine, container, session, folder, onStreams);
   } catch (error) {
     const failure = execFailure(error);
     session.status = 'exited';

@@ -2,11 +2,11 @@
 import { mkdirSync } from 'node:fs';
 import { ApiError } from '../api/api-error.ts';
 import { archiveTree } from '../archive/tree-archive.ts';
+import { chooseRuntime } from '../container/choose-runtime.ts';
 import { emitContainerEvent } from '../container/event.ts';
 import { containerFolder } from '../container/folder.ts';
 import type { ContainerConfig } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
-import { chooseRuntime } from '../container/start.ts';
 import type { Engine } from '../engine.ts';
 import { runtimeCommand } from '../runtime/monitor.ts';
 import { formatTimestamp, now } from '../timestamp.ts';

@@ -68,6 +68,7 @@ export async function createUnderMonitor(options: MonitorOptions, exitDir: strin
       : ['--log-path', 'passthrough']),
   ];
   const child = spawn('conmon', args, {
+    cwd: bundle, // where it leaves the file `oom`
     stdio: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
   });

@@ -40,6 +40,8 @@ export interface SandboxFacts {
   /** Undefined with the host's network. */
   readonly key: string | undefined;
   readonly hostGatewayIp: string;
+  /** Lines for what the container links to. */
+  readonly linkedHosts?: string;
 }
 
 /** Writes all three; called after the networks are joined, and again when they change. */
@@ -50,7 +52,7 @@ export function writeSandboxFiles(config: ShimConfig, facts: SandboxFacts): void
   writeFileSync(files.resolvConf, resolvText(config, facts));
 }
 
-function hostsText({ record, key, hostGatewayIp }: SandboxFacts): string {
+function hostsText({ record, key, hostGatewayIp, linkedHosts = '' }: SandboxFacts): string {
   if (key === undefined) return `${readFileSync('/etc/hosts', 'utf8')}${extraHosts(record, hostGatewayIp)}`;
   const lines = [
     '127.0.0.1\tlocalhost',
@@ -65,7 +67,7 @@ function hostsText({ record, key, hostGatewayIp }: SandboxFacts): string {
   for (const { address, addressIPv6 } of Object.values(record.endpoints)) {
     for (const cidr of [address, addressIPv6]) if (cidr !== undefined) lines.push(`${bareIp(cidr)}\t${own}`);
   }
-  return `${lines.join('\n')}\n${extraHosts(record, hostGatewayIp)}`;
+  return `${lines.join('\n')}\n${linkedHosts}${extraHosts(record, hostGatewayIp)}`;
 }
 
 /** `--add-host name:address`; `host-gateway` is the host as containers reach it. */
