@@ -40,7 +40,16 @@ podmanTest.after(async () => {
 /** In the root of the newer engine, where podman is installed. */
 async function podman(...args: readonly string[]): Promise<string> {
   const enter = ['-t', String(await engine.pid()), '-n', '-m', '-p', '-u'];
-  const folders = ['--root', join(host.dir, 'podman'), '--runroot', '/run/podman-root', '--storage-driver', 'vfs', '--runtime', 'runc'];
+  const folders = [
+    '--root',
+    join(host.dir, 'podman'),
+    '--runroot',
+    '/run/podman-root',
+    '--storage-driver',
+    'vfs',
+    '--runtime',
+    'runc',
+  ];
   const env = { CONTAINERS_CONF: join(host.dir, 'containers.conf'), PODMAN_IGNORE_CGROUPSV1_WARNING: '1' };
   const { stdout } = await runCommand('nsenter', [...enter, 'podman', ...folders, ...args], { timeoutMs: 60_000, env });
   return stdout.trim();
