@@ -3,8 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { LogEntry } from '../log-plugin.ts';
 import { LogFrame, parseLogEntry } from './log-entry.ts';
-import { LogFrameDecoder, MAX_FRAME_LENGTH } from './log-frame-decoder.ts';
+import { LogFrameDecoder } from './log-frame-decoder.ts';
 import { encodeLogFrame, LogFrameBatch } from './log-frame-encoder.ts';
+import { MAX_FRAME_LENGTH } from './log-frame-scanner.ts';
 
 const line = (text: string, more: Partial<LogEntry> = {}): LogEntry => {
   return { source: 'stdout', timeNano: 1795191696777008144n, line: Buffer.from(text), partial: false, ...more };
