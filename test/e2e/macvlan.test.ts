@@ -137,7 +137,7 @@ for (const version of versions) {
       await docker('rm', '-f', 'one');
       assert.match(
         await host.sh('ip route show proto 99'),
-        /^192\.0\.2\.77 dev ch-[0-9a-f]{12} scope link ?\n?$/,
+        /^192\.0\.2\.77 dev ch-[0-9a-f]{12} scope link src 192\.0\.2\.2 ?\n?$/,
         'one host route for one container',
       );
       await docker('rm', '-f', 'two');

@@ -29,6 +29,8 @@ export interface AccessPlan {
 
 export class HostAccess {
   readonly #socket: RouteSocket;
+  /** By network: the host's addresses on it, which its packets to containers carry. */
+  readonly #sources = new Map<string, readonly string[]>();
 
   constructor(socket: RouteSocket) {
     this.#socket = socket;
@@ -38,7 +40,7 @@ export class HostAccess {
   ensure(plan: AccessPlan): void {
     if (plan.access === 'off') return;
     const name = accessName(plan.networkId);
-    const sources = plan.access === 'on' ? this.#parentAddresses(plan) : [];
+    const sources = plan.access === 'on' ? this.#parentAddresses(plan) : [plan.access.address];
     if (plan.access === 'on' && (sources.length === 0 || plan.mode.kind === 'ipvlan')) {
       const why =
         plan.mode.kind === 'ipvlan'
@@ -48,6 +50,7 @@ export class HostAccess {
         hint: `name a free one of ${plan.pools.join(' or ')}: cleat.host-access=ADDRESS`,
       });
     }
+    this.#sources.set(plan.networkId, sources);
     if (findLink(this.#socket, name) === undefined) this.#make(name, plan);
     const { index } = getLink(this.#socket, name);
     this.#socket.apply(changeLink(index, { up: true, alias: networkAlias(plan.networkId) }));
@@ -71,12 +74,17 @@ export class HostAccess {
       if (isHostRoute && protocol === routeProtocol && !wanted.has(destination))
         this.#socket.attempt([deleteRoute({ destination, link: link.index })]);
     }
-    for (const destination of wanted)
-      this.#socket.apply(replaceRoute({ destination, link: link.index, protocol: routeProtocol }));
+    const sources = this.#sources.get(networkId) ?? [];
+    for (const destination of wanted) {
+      const source = sources.find((address) => address.includes(':') === destination.includes(':'));
+      const route = { destination, link: link.index, protocol: routeProtocol, ...(source !== undefined && { source }) };
+      this.#socket.apply(replaceRoute(route));
+    }
   }
 
   /** Its routes go with it. Success when there is none. */
   remove(networkId: string): void {
+    this.#sources.delete(networkId);
     for (const error of this.#socket.attempt([deleteLink(accessName(networkId))])) {
       if (error && !isKernelError(error, 'ENODEV')) throw error;
     }
