@@ -64,7 +64,7 @@ const queryCommand: Command<QueryOptions> = {
     if (args.json) {
       print(args, answer, [], []);
     } else {
-      process.stdout.write(`${answer.rcode}: ${answer.why}\n`);
+      process.stdout.write(`${answer.rcode}: ${answer.why} (${answer.ms} ms)\n`);
       const rows = answer.records.map((record) => [
         record.section,
         record.name,

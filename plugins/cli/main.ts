@@ -14,6 +14,7 @@ import { portsCommand } from './ports.ts';
 import { purgeCommand } from './purge.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
+import { systemdCommand } from './systemd.ts';
 import { volumeCommand } from './volume.ts';
 
 /** In the order of the help text. */
@@ -27,6 +28,7 @@ const commands: readonly Command<GlobalOptions>[] = [
   doctorCommand,
   purgeCommand,
   serveCommand,
+  systemdCommand,
 ];
 
 const parser = yargs(hideBin(process.argv))
