@@ -98,7 +98,7 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
     const condition = waitConditions.find((known) => known === (queryOf(request)['condition'] || 'not-running'));
     if (condition === undefined) throw badRequest(`invalid condition: "${queryOf(request)['condition']}"`);
     const gone = new AbortController();
-    request.raw.on('close', () => gone.abort());
+    reply.raw.on('close', () => gone.abort());
     // The client starts the container only when the headers have come: the wait is in place before they go out.
     const exit = container.wait(condition, gone.signal);
     reply.raw.writeHead(200, { 'Content-Type': 'application/json' });

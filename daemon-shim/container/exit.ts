@@ -65,7 +65,7 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   // A container that restarts counts as running: whoever waits for its end waits on.
   if (!restart) container.settle('exited');
   if (restart) scheduleRestart(engine, container, ranMs);
-  else if (container.record.hostConfig.AutoRemove)
+  else if (container.record.hostConfig.AutoRemove && !container.restartRequested)
     await removeStopped(engine, container, { force: false, volumes: true });
 }
 

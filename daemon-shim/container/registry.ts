@@ -27,6 +27,8 @@ export class Container {
   readonly execs = new Map<string, ExecSession>();
   /** Set by stop, kill and rm, so that a restart policy does not bring it back meanwhile. */
   stopRequested = false;
+  /** Set during the restart verb: `--rm` does not hold for its end. */
+  restartRequested = false;
   /** A restart that waits for its back-off to pass. */
   restartTimer: NodeJS.Timeout | undefined;
   healthTimer: NodeJS.Timeout | undefined;

@@ -58,7 +58,14 @@ export async function killContainer(
 }
 
 export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {
-  if (container.isRunning) await stopContainer(engine, container, options);
+  container.restartRequested = true;
+  try {
+    if (container.isRunning) await stopContainer(engine, container, options);
+    // The end may still be on its way through the lock.
+    await container.locked(async () => {});
+  } finally {
+    container.restartRequested = false;
+  }
   await container.locked(() => startContainer(engine, container));
   emitContainerEvent(engine, container, 'restart');
 }

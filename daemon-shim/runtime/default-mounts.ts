@@ -1,4 +1,5 @@
 /** The mounts that every container has, as Docker makes them. */
+import { existsSync } from 'node:fs';
 import type { HostConfig } from '../container/record.ts';
 
 export interface OciMount {
@@ -48,7 +49,9 @@ export function defaultMounts(hostConfig: HostConfig, facts: MountFacts): OciMou
 
 function messageQueues({ IpcMode }: HostConfig): OciMount {
   const destination = '/dev/mqueue';
-  if (IpcMode === 'host') return { destination, type: 'bind', source: destination, options: ['rbind', 'rprivate'] };
+  // A host may have none mounted.
+  if (IpcMode === 'host' && existsSync(destination))
+    return { destination, type: 'bind', source: destination, options: ['rbind', 'rprivate'] };
   return { destination, type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] };
 }
 
