@@ -105,16 +105,18 @@ cliTest('a volume in use is not backed up behind its back', async () => {
 
 cliTest('a backup that is killed leaves no hold and no file', async () => {
   const { local, host } = volumes;
-  const child = host.start('bash', ['-c', `${cleat} volume backup source | (sleep 600)`]);
-  await eventually(
-    'it holds the volume',
-    async () => ((await local.status('source'))['holders'] as unknown[]).length > 0,
-  );
+  await local.create('big');
+  await host.sh(`head -c 20M /dev/urandom >${await local.mount('big', 'a')}/random`);
+  await local.unmount('big', 'a');
+  const held = async (): Promise<boolean> => ((await local.status('big'))['holders'] as unknown[]).length > 0;
+  // Nobody reads the pipe, so the backup stands still in the middle.
+  const child = host.start('bash', ['-c', `${cleat} volume backup big | (sleep 600)`]);
+  await eventually('it holds the volume', async () => {
+    if (child.output() !== '') throw new Error(child.output());
+    return await held();
+  });
   await host.sh('pkill -KILL -f "[c]li/main.ts volume backup"');
-  await eventually(
-    'the hold is gone',
-    async () => ((await local.status('source'))['holders'] as unknown[]).length === 0,
-  );
+  await eventually('the hold is gone', async () => !(await held()));
   await child.kill();
 });
 
