@@ -11,15 +11,15 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { dropText } from '../drops.ts';
 import type { JournalWriter } from '../journal/writer.ts';
-import { highHalf, lowHalf, toMillis } from '../nano-time.ts';
+import { toMillis } from '../nano-time.ts';
 import type { GrowingLog } from '../read-log.ts';
 import { Acknowledgements } from './acknowledge.ts';
 import { type AssembleOptions, Assembler } from './assemble.ts';
 import type { Connection, Connector } from './connection.ts';
 import { CursorFile, comparePositions, type Position } from './cursor.ts';
 import type { Delivery, DeliveryStats } from './delivery.ts';
+import { DropNotice } from './drop-notice.ts';
 import { type Message, type MessageFormat, WireBatch } from './message.ts';
 import { Spool } from './spool.ts';
 
@@ -62,10 +62,8 @@ export class Sender implements Delivery {
   #read: Position;
   #confirmed: Position;
   #cursorWrittenAt = 0;
-  /** Lines lost at the read position that the server is to be told of. */
-  #toTell = { lines: 0, bytes: 0 };
-  /** Told, and not confirmed yet. */
-  #told = { lines: 0, bytes: 0 };
+  /** Lines lost before the read position. */
+  readonly #notice: DropNotice;
   #server = 0;
   #connection: Connection | undefined;
   #stats = { sentLines: 0, sentBytes: 0, reconnects: 0, droppedLines: 0 };
@@ -81,7 +79,7 @@ export class Sender implements Delivery {
     this.#acknowledgements = new Acknowledgements(options.acknowledgeLagMs);
     const state = this.#cursor.read();
     this.#confirmed = this.#read = this.#sane(state ?? this.#spool.start);
-    this.#toTell = { lines: state?.droppedLines ?? 0, bytes: state?.droppedBytes ?? 0 };
+    this.#notice = new DropNotice({ lines: state?.droppedLines ?? 0, bytes: state?.droppedBytes ?? 0 });
   }
 
   start(growing: GrowingLog): void {
@@ -108,7 +106,7 @@ export class Sender implements Delivery {
   }
 
   get caughtUp(): boolean {
-    return this.#spool.bytesAfter(this.#confirmed) === 0 && this.#toTell.lines === 0 && !this.#assembler.pending;
+    return this.#spool.bytesAfter(this.#confirmed) === 0 && !this.#notice.waiting && !this.#assembler.pending;
   }
 
   get accepts(): boolean {
@@ -167,7 +165,7 @@ export class Sender implements Delivery {
 
   /** Connects lazily: only when there is something to send. */
   async #waitForWork(signal: AbortSignal): Promise<boolean> {
-    if (this.#spool.bytesAfter(this.#read) > 0 || this.#toTell.lines > 0) return true;
+    if (this.#spool.bytesAfter(this.#read) > 0 || this.#notice.waiting) return true;
     await this.#sleep(undefined, signal);
     return false;
   }
@@ -211,9 +209,7 @@ export class Sender implements Delivery {
 
   #fill(): void {
     this.#batch.clear();
-    if (this.#toTell.lines > 0) this.#add(this.#dropNotice());
-    this.#told = { lines: this.#told.lines + this.#toTell.lines, bytes: this.#told.bytes + this.#toTell.bytes };
-    this.#toTell = { lines: 0, bytes: 0 };
+    if (this.#notice.waiting) this.#add(this.#notice.take());
     // Lines that are not sent (empty ones, unfinished ones) fill no batch: they must not keep the event loop either.
     let looks = 0;
     this.#read = this.#spool.read(
@@ -259,7 +255,7 @@ export class Sender implements Delivery {
     if (comparePositions(position, this.#confirmed) <= 0) return;
     const newFile = position.sequence !== this.#confirmed.sequence;
     this.#confirmed = position;
-    this.#told = { lines: 0, bytes: 0 };
+    this.#notice.confirmed();
     this.#failures = 0;
     this.#lastError = undefined;
     this.#writeCursor(false);
@@ -272,8 +268,7 @@ export class Sender implements Delivery {
     if (text !== this.#lastError) this.#options.onWarning({ server, error: text }, 'log server failed');
     this.#lastError = text;
     this.#stats.reconnects++;
-    this.#toTell = { lines: this.#toTell.lines + this.#told.lines, bytes: this.#toTell.bytes + this.#told.bytes };
-    this.#told = { lines: 0, bytes: 0 };
+    this.#notice.failed();
     this.#read = this.#confirmed;
     this.#assembler.clear();
     this.#batch.clear();
@@ -296,13 +291,6 @@ export class Sender implements Delivery {
     this.#lastSentMs = toMillis(message.timeHigh, message.timeLow);
   }
 
-  #dropNotice(): Message {
-    const { lines, bytes } = this.#toTell;
-    const now = BigInt(Date.now()) * 1_000_000n;
-    const line = Buffer.from(dropText(lines, bytes, 'the spool was full'));
-    return { stderr: true, timeHigh: highHalf(now), timeLow: lowHalf(now), line, part: undefined };
-  }
-
   /** drop=oldest: gives up whole files from the front until the spool is within its bound. */
   #bound(): void {
     if (this.#options.spool.policy !== 'oldest') return;
@@ -314,7 +302,7 @@ export class Sender implements Delivery {
     if (comparePositions(position, this.#confirmed) <= 0) return false;
     this.#confirmed = position;
     if (comparePositions(position, this.#read) > 0) this.#read = position;
-    this.#toTell = { lines: this.#toTell.lines + lost.lines, bytes: this.#toTell.bytes + lost.bytes };
+    this.#notice.add(lost);
     this.#stats.droppedLines += lost.lines;
     this.#writeCursor(true);
     return true;
@@ -324,11 +312,8 @@ export class Sender implements Delivery {
     const time = performance.now();
     if (!now && time - this.#cursorWrittenAt < cursorWriteMs) return;
     this.#cursorWrittenAt = time;
-    this.#cursor.write({
-      ...this.#confirmed,
-      droppedLines: this.#toTell.lines + this.#told.lines,
-      droppedBytes: this.#toTell.bytes + this.#told.bytes,
-    });
+    const { lines, bytes } = this.#notice.open;
+    this.#cursor.write({ ...this.#confirmed, droppedLines: lines, droppedBytes: bytes });
   }
 
   /** Until notified, aborted, or the time is over. */

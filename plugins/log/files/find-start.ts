@@ -1,5 +1,5 @@
 /** Where reading has to start for `--tail` and `--since`: whole files and whole index blocks are passed over unread. */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { compareTime } from '../nano-time.ts';
 import { fileChunks } from './file-chunks.ts';
@@ -107,10 +107,19 @@ function loadIndex(files: LogFiles, file: LogFile, newScanner: () => RecordScann
     if (size < 2 * indexBlockBytes) return [];
     const entries: IndexEntry[] = [];
     surveyRecords(newScanner(), fd, 0, size, (soFar) => entries.push(soFar));
-    // A file of this size that is being written has an index already: this one is not.
-    writeTimeIndex(path, entries, fingerprint);
+    keepIndex(files, path, entries, fingerprint);
     return entries;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** For the next reader. A file of this size that is being written has an index already, so nobody else writes this one. */
+function keepIndex(files: LogFiles, path: string, entries: readonly IndexEntry[], fingerprint: number): void {
+  try {
+    mkdirSync(files.indexFolder, { recursive: true, mode: 0o710 });
+    writeTimeIndex(path, entries, fingerprint);
+  } catch {
+    // A full or read-only disk: reading goes on without.
   }
 }
