@@ -23,7 +23,12 @@ test('every code is in the README, and the README has no other', () => {
 });
 
 test('cause and cure are those of the table', () => {
-  assert.ok(withErrorTable(document) === document, `README.md has other words than error-codes.ts; ${MEND}`);
+  // The formatter may pad the columns.
+  const plain = (text: string) => text.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
+  assert.ok(
+    plain(withErrorTable(document)) === plain(document),
+    `README.md has other words than error-codes.ts; ${MEND}`,
+  );
 });
 
 test('codes have a prefix of a subsystem, and a cause and a cure without a final stop', () => {
