@@ -1,6 +1,6 @@
 /**
  * `docker diff`: what the container's upper folder says against the layers below it. A name is listed when it is new, gone, or when its owner,
- * mode, size or time differ; a folder also when something in it is listed.
+ * mode, size or time differ (of a folder, owner or mode); a folder also when something in it is listed.
  */
 import { lstatSync, mkdtempSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
@@ -72,7 +72,7 @@ function hiddenNames(node: TreeNode, lower: string): string[] {
 function differs(above: Stats, below: Stats): boolean {
   if (above.mode !== below.mode || above.uid !== below.uid || above.gid !== below.gid) return true;
   if (above.rdev !== below.rdev) return true;
-  return above.mtimeMs !== below.mtimeMs || (!above.isDirectory() && above.size !== below.size);
+  return !above.isDirectory() && (above.mtimeMs !== below.mtimeMs || above.size !== below.size);
 }
 
 function statBelow(lower: string, name: string): Stats | undefined {

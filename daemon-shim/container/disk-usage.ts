@@ -1,4 +1,4 @@
-/** Bytes that a container's own changes take: files of its upper folder. */
+/** Bytes that a container's own changes take: files of its upper folder, and targets of links, as Docker counts them. */
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { entriesAtOnce, walkTree } from '../archive/tree-walk.ts';
@@ -15,7 +15,7 @@ export async function upperBytes(engine: Engine, container: Container): Promise<
   let count = 0;
   for (const { stat } of walkTree(upper)) {
     if (++count % entriesAtOnce === 0) await setImmediate();
-    if (!stat.isFile() || seen.has(stat.ino)) continue;
+    if (stat.isDirectory() || seen.has(stat.ino)) continue;
     if (stat.nlink > 1) seen.add(stat.ino);
     bytes += stat.size;
   }

@@ -36,8 +36,8 @@ test('each instruction sets its field', () => {
 });
 
 test('what builds, and what is no instruction, is refused', () => {
-  assert.throws(() => applyChanges({}, ['RUN true']), /run is not a valid change command/);
-  assert.throws(() => applyChanges({}, ['COPY a b']), /copy is not a valid change command/);
+  assert.throws(() => applyChanges({}, ['RUN true']), /RUN is not a valid change command/);
+  assert.throws(() => applyChanges({}, ['COPY a b']), /COPY is not a valid change command/);
   assert.throws(() => applyChanges({}, ['CMD']), /CMD requires at least one argument/);
   assert.throws(() => applyChanges({}, ['EXPOSE x']), /invalid containerPort: x/);
   assert.throws(() => applyChanges({}, ['ENV A']), /ENV must have two arguments/);

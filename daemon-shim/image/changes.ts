@@ -18,7 +18,7 @@ export function applyChanges(config: ImageConfig, changes: readonly string[]): I
   for (const line of lines.map((text) => text.trim()).filter((text) => text !== '' && !text.startsWith('#'))) {
     const [, word = '', rest = ''] = /^(\S+)\s*(.*)$/s.exec(line) ?? [];
     const apply = instructions[word.toLowerCase()];
-    if (apply === undefined) throw badRequest(`${word.toLowerCase()} is not a valid change command`);
+    if (apply === undefined) throw badRequest(`${word} is not a valid change command`);
     if (rest === '') throw badRequest(`${word.toUpperCase()} requires at least one argument`);
     apply(result, rest.trim());
   }

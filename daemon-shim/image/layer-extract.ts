@@ -84,7 +84,7 @@ export class LayerExtractor implements TarHandler {
     this.#folders.set('', this.#root);
   }
 
-  /** Bytes of all files. */
+  /** Bytes of all files, and of the targets of links, as Docker counts an image's size. */
   get size(): number {
     return this.#size;
   }
@@ -149,6 +149,7 @@ export class LayerExtractor implements TarHandler {
         this.#applyFolder(path, entry);
         return;
       case 'symlink':
+        this.#size += entry.linkName.length;
         symlinkSync(bytesPath(entry.linkName), target);
         break;
       case 'link':
@@ -213,6 +214,7 @@ export class LayerExtractor implements TarHandler {
   #remove(path: string, found: Stats | undefined = statOf(path)): void {
     if (found === undefined) return;
     if (!found.isDirectory()) {
+      this.#size -= found.size;
       unlinkSync(bytesPath(path));
       return;
     }
