@@ -32,7 +32,7 @@ export function withErrorTable(document: string): string {
 
 /** The codes that a document's table lists. */
 export function listedCodes(document: string): string[] {
-  return [...document.matchAll(/^\| `([A-Z]+_[A-Z0-9_]+)` \|/gm)].map((match) => match[1] ?? '');
+  return [...document.matchAll(/^\| `([A-Z]+_[A-Z0-9_]+)` +\|/gm)].map((match) => match[1] ?? '');
 }
 
 export const errorDocument = fileURLToPath(new URL('./README.md', import.meta.url));
