@@ -16,7 +16,9 @@ export interface DaemonFlags {
   readonly logLevel: LogLevel;
 }
 
-export type FlagsResult = { readonly kind: 'run'; readonly flags: DaemonFlags } | { readonly kind: 'text'; readonly text: string };
+export type FlagsResult =
+  | { readonly kind: 'run'; readonly flags: DaemonFlags }
+  | { readonly kind: 'text'; readonly text: string };
 
 /** A wrong flag or a configuration file that cannot be used; ends the daemon with status 2. */
 export class UsageError extends Error {
