@@ -29,7 +29,6 @@ import {
   SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOL_SOCKET,
-  watchReadable,
 } from './syscall.ts';
 
 const library = koffi.load('libc.so.6');
@@ -292,16 +291,24 @@ export function readSockaddr(bytes: Uint8Array): PeerAddress {
 }
 
 /** koffi's poll handle stops when it is collected as garbage, so the ones in use are held here. */
-const watched = new Set<{ close(): void }>();
+const watched = new Set<object>();
 
 /** Calls back whenever the socket can be read, until closed; closing closes the socket too. */
 export function serveDatagrams(fd: number, onReadable: () => void): { close(): void } {
-  const watch = watchReadable(fd, onReadable);
-  watched.add(watch);
+  const start = { readable: true };
+  // koffi's types leave out the first argument.
+  const onEvent = ((status: number) => {
+    onReadable();
+    // libuv stops a poll when the socket reports an error (ICMP said that a connected peer is not there). Reading has taken the
+    // error off the socket: go on.
+    if (status < 0 && watched.has(handle)) handle.start(start, onEvent);
+  }) as unknown as Parameters<typeof koffi.node.poll>[2] & (() => void);
+  const handle = koffi.node.poll(fd, start, onEvent);
+  watched.add(handle);
   return {
     close() {
-      if (!watched.delete(watch)) return;
-      watch.close();
+      if (!watched.delete(handle)) return;
+      handle.close();
       closeFd(fd);
     },
   };

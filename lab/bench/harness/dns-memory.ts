@@ -45,4 +45,5 @@ for (let i = 0; i < count; i++) {
   if (!(reply instanceof Buffer) || reply[7] !== 1) throw new Error(`name${i} is not answered`);
 }
 process.send?.(resident());
-setInterval(() => {}, 1 << 30);
+// Keeps all of it reachable.
+setInterval(() => directory.viewOf([networkId]), 1 << 30);

@@ -55,7 +55,8 @@ export function compile(resolution: Answered, key: Uint8Array): Answer {
     key,
     rcode: resolution.rcode,
     authoritative: true,
-    body: Buffer.concat(pieces),
+    // A copy of its own: see questionKey.
+    body: new Uint8Array(Buffer.concat(pieces)),
     counts: [answers, authorities, additionals],
     source: 'local',
     ...(group === undefined ? {} : { group }),

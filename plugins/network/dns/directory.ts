@@ -155,7 +155,9 @@ export class Directory {
     }
     const before = this.#networks.get(network.networkId);
     const zone = before?.zone ?? new Zone(network.networkId);
-    zone.pools = network.pools.map(({ pool }) => findCidr(pool)).filter((pool): pool is Cidr => pool !== undefined);
+    // On a LAN (macvlan) the pool has other hosts in it, whose names the LAN's own servers know.
+    const pools = network.hostInterface === undefined ? [] : network.pools;
+    zone.pools = pools.map(({ pool }) => findCidr(pool)).filter((pool): pool is Cidr => pool !== undefined);
     zone.domain = options.domain;
     zone.suffixes = this.#suffixesOf(network, options);
     zone.settings = {

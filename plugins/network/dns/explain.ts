@@ -27,6 +27,8 @@ export interface Explanation {
   readonly network: string;
   readonly rcode: string;
   readonly why: string;
+  /** How long the answer took, milliseconds. */
+  readonly ms: number;
   readonly records: readonly ExplainedRecord[];
 }
 
@@ -65,7 +67,9 @@ export async function explain(
     true,
   );
   const asker = { view, transport: 'tcp', client: { pending: 0 }, address: 'cleat dns query', port: 0 } as const;
+  const startedAt = performance.now();
   const reply = await responder.respond(message, asker);
+  const ms = Math.round((performance.now() - startedAt) * 100) / 100;
   const response = reply && readResponse(reply);
   if (reply === undefined || response === undefined)
     throw new PluginError('DNS_NAME_INVALID', `no answer for "${text}"`);
@@ -74,6 +78,7 @@ export async function explain(
     network: view.label,
     rcode: rcodeName(response.rcode),
     why: resolution.why,
+    ms,
     records: response.records.map((record) => {
       const rdata = reply.subarray(record.dataAt, record.end);
       const known = sources.find(

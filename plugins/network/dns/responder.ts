@@ -206,7 +206,7 @@ export class Responder {
     name: string,
     resolution: Extract<Resolution, { kind: 'forward' }>,
     asked: ForwardQuestion,
-    clientKey: Buffer,
+    clientKey: Uint8Array,
     hash: number,
     startedAt: number,
   ): Promise<Reply> {

@@ -50,11 +50,13 @@ export interface ZoneSettings {
 
 export const defaultSettings: ZoneSettings = { ttl: 5, negativeTtl: 2, forwardSingleLabels: false, forward: true };
 
+/** Lists and not maps inside: a host has many names, nearly all of them with one contributor. */
 interface Node {
-  readonly from: Map<string, readonly ZoneRecord[]>;
-  readonly rotations: Map<number, Rotation>;
-  sets: Map<number, RRset>;
+  readonly from: { readonly contributor: string; records: readonly ZoneRecord[] }[];
+  sets: ReadonlyMap<number, RRset>;
 }
+
+const noSets: ReadonlyMap<number, RRset> = new Map();
 
 export class Zone {
   readonly networkId: string;
@@ -79,9 +81,17 @@ export class Zone {
     const before = this.#contributions.get(contributor);
     if (contribution.size === 0) this.#contributions.delete(contributor);
     else this.#contributions.set(contributor, contribution);
-    for (const [owner, records] of contribution) this.#nodeFor(owner).from.set(contributor, records);
+    for (const [owner, records] of contribution) {
+      const { from } = this.#nodeFor(owner);
+      const known = from.find((one) => one.contributor === contributor);
+      if (known === undefined) from.push({ contributor, records });
+      else known.records = records;
+    }
     for (const owner of before?.keys() ?? []) {
-      if (!contribution.has(owner)) this.#nodes.get(owner)?.from.delete(contributor);
+      if (contribution.has(owner)) continue;
+      const from = this.#nodes.get(owner)?.from ?? [];
+      const at = from.findIndex((one) => one.contributor === contributor);
+      if (at >= 0) from.splice(at, 1);
     }
     for (const owner of new Set([...(before?.keys() ?? []), ...contribution.keys()])) this.#settle(owner);
   }
@@ -122,7 +132,7 @@ export class Zone {
   #nodeFor(owner: string): Node {
     let node = this.#nodes.get(owner);
     if (node === undefined) {
-      node = { from: new Map(), rotations: new Map(), sets: new Map() };
+      node = { from: [], sets: noSets };
       this.#nodes.set(owner, node);
       this.#countBelow(owner, 1);
       if (owner.startsWith('*.')) this.#wildcards++;
@@ -134,29 +144,26 @@ export class Zone {
   #settle(owner: string): void {
     const node = this.#nodes.get(owner);
     if (node === undefined) return;
-    if (node.from.size === 0) {
+    if (node.from.length === 0) {
       this.#nodes.delete(owner);
       this.#countBelow(owner, -1);
       if (owner.startsWith('*.')) this.#wildcards--;
       return;
     }
     const byType = new Map<number, ZoneRecord[]>();
-    for (const records of node.from.values()) {
+    for (const { records } of node.from) {
       for (const record of records) {
         const same = byType.get(record.type);
         if (same === undefined) byType.set(record.type, [record]);
         else if (!same.some((one) => one.rdata.equals(record.rdata))) same.push(record);
       }
     }
-    node.sets = new Map();
+    const before = node.sets;
+    const sets = new Map<number, RRset>();
     for (const [type, records] of byType) {
-      let rotation = node.rotations.get(type);
-      if (rotation === undefined) {
-        rotation = { next: 0 };
-        node.rotations.set(type, rotation);
-      }
-      node.sets.set(type, { type, records, rotation });
+      sets.set(type, { type, records, rotation: before.get(type)?.rotation ?? { next: 0 } });
     }
+    node.sets = sets.size === 0 ? noSets : sets;
   }
 
   #countBelow(owner: string, step: 1 | -1): void {
