@@ -11,14 +11,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatTable } from '../plugins/cli/table.ts';
 import { CommandError } from '../plugins/linux/command.ts';
 import { installPackages } from './setup/debian.ts';
-import { enginePackages, runtimePackages } from './setup/packages.ts';
+import type { Docker } from './setup/docker.ts';
+import { ensureDaemon } from './setup/own-daemons.ts';
+import { runtimePackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
 import {
-  type Docker,
+  type EngineKind,
+  ensureDockerPackages,
   ensureEngine,
   ensureImage,
-  ensureNetworkDaemon,
-  findEngine,
+  findEngines,
   stopWhatWeStarted,
 } from './setup/this-machine.ts';
 
@@ -46,10 +48,10 @@ interface Result {
   readonly published: { readonly hostPort: number; readonly containerPort: number };
 }
 
-async function up(): Promise<Result> {
-  const docker = await ensureEngine();
+async function up(kind: EngineKind): Promise<Result> {
+  if (!(await ensureDaemon('networkd'))) say('cleat-networkd is running already');
+  const docker = await ensureEngine(kind);
   say(`using ${docker.description}`);
-  if (!(await ensureNetworkDaemon())) say('cleat-networkd is running already');
   const image = await ensureImage(docker);
   await removeOurs(docker);
 
@@ -79,11 +81,10 @@ async function up(): Promise<Result> {
 }
 
 async function down(): Promise<void> {
-  const docker = await findEngine();
-  if (docker) {
+  for (const docker of await findEngines()) {
     await removeOurs(docker);
-    say(`removed the containers and the network ${network}`);
     await docker.try('image', 'rm', '-f', 'cleat/busybox:lab');
+    say(`removed the containers and the network from ${docker.description}`);
   }
   await stopWhatWeStarted();
   say('all is as it was before, apart from installed packages and the cache folder');
@@ -177,11 +178,11 @@ async function main(flags: ReadonlySet<string>): Promise<void> {
   if (flags.has('--down')) return down();
   installPackages(runtimePackages);
   if (flags.has('--setup-only')) {
-    if (!(await findEngine())) installPackages(enginePackages);
+    ensureDockerPackages();
     say('everything is installed; lab/quickstart runs the main job');
     return;
   }
-  const result = await up();
+  const result = await up(flags.has('--docker') ? 'docker' : 'shim');
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else show(result);
   say(`done in ${((performance.now() - begin) / 1000).toFixed(1)} s`);

@@ -5,9 +5,10 @@ import { startEngine } from '../test/support/engine.ts';
 import { createHost } from '../test/support/host.ts';
 import { childrenOf } from '../test/support/process.ts';
 import { installPackages } from './setup/debian.ts';
+import { ensureDaemon, stopDaemon } from './setup/own-daemons.ts';
 import { enginePackages, runtimePackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
-import { ensureImage, ensureNetworkDaemon, findEngine, stopNetworkDaemon } from './setup/this-machine.ts';
+import { ensureImage, findDocker } from './setup/this-machine.ts';
 
 const [script, ...args] = process.argv.slice(2);
 if (script === undefined) throw new Error('name a script of this folder');
@@ -20,18 +21,18 @@ let interrupt: ((signal: NodeJS.Signals) => void) | undefined;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt?.(signal));
 
 installPackages(runtimePackages);
-const docker = args.includes('--own') ? undefined : await findEngine();
+const docker = args.includes('--own') ? undefined : await findDocker();
 process.exitCode = docker ? await onThisMachine() : await onItsOwn();
 
 async function onThisMachine(): Promise<number> {
   if (!docker) throw new Error('no engine');
   say(`running on ${docker.description}`);
-  const started = await ensureNetworkDaemon();
+  const started = await ensureDaemon('networkd');
   try {
     const env = { CLEAT_LAB_IMAGE: await ensureImage(docker), ...(docker.host ? { DOCKER_HOST: docker.host } : {}) };
     return await run(['bash', script as string], env);
   } finally {
-    if (started) await stopNetworkDaemon();
+    if (started) await stopDaemon('networkd');
   }
 }
 

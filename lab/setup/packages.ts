@@ -36,6 +36,8 @@ export const testPackages = [
   'nmap',
   'netcat-openbsd',
   'strace',
+  // For systemd-socket-activate; nothing is started.
+  'systemd',
   'openssl',
   'crun',
   'conmon',

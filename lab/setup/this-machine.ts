@@ -1,114 +1,87 @@
 /**
- * The Docker engine of this machine and a cleat-networkd beside it, for the quick start and the lab: what runs is used as it
- * is, what does not run is started, with everything it keeps below the cache folder, and stopped by `stopWhatWeStarted`.
+ * The engine of this machine for the quick start and the lab: cleat-shim, or Docker. What runs is used as it is, what does not
+ * run is started, with everything it keeps below the cache folder, and stopped by `stopWhatWeStarted`.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { callControl, runningDaemons } from '../../plugins/cli/control.ts';
-import { CommandError, type CommandResult, runCommand } from '../../plugins/linux/command.ts';
+import { runCommand } from '../../plugins/linux/command.ts';
 import { findBackground, startBackground, stopBackground } from './background.ts';
-import { cacheDir } from './cache.ts';
 import { installPackages } from './debian.ts';
+import { type Docker, dockerAt, engineVersion } from './docker.ts';
 import { ensureImageArchive } from './images.ts';
+import { ensureDaemon, isOurs, ownFolder, runDir, stopDaemon } from './own-daemons.ts';
 import { enginePackages } from './packages.ts';
 import { say } from './step.ts';
 
-const folder = (): string => join(cacheDir(), 'quickstart');
-const engineProcess = () => ({ folder: folder(), name: 'dockerd' });
-const daemonProcess = () => ({ folder: folder(), name: 'cleat-networkd' });
-export const runDir = '/run/cleat';
-const pluginSocket = '/run/docker/plugins/cleat-bridge.sock';
-const bin = (name: string): string => fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
+export type EngineKind = 'docker' | 'shim';
 
-export interface Docker {
-  /** Version, and whether it is ours. */
-  readonly description: string;
-  /** The value of DOCKER_HOST that reaches it; undefined for the default. */
-  readonly host: string | undefined;
-  run(...args: readonly string[]): Promise<string>;
-  /** The result also of a command that fails. */
-  try(...args: readonly string[]): Promise<CommandResult & { readonly ok: boolean }>;
+const dockerd = () => ({ folder: ownFolder(), name: 'dockerd' });
+const dockerdSocket = () => `unix://${join(ownFolder(), 'docker.sock')}`;
+const shimSocket = `unix://${runDir}/docker.sock`;
+
+/** What makes containers: the docker command, and the runtime that both engines use. */
+export function ensureDockerPackages(): void {
+  const folders = (process.env['PATH'] ?? '').split(':');
+  const has = (program: string): boolean => folders.some((path) => existsSync(join(path, program)));
+  if (!has('docker') || !(has('runc') || has('crun'))) installPackages(enginePackages);
 }
 
-function dockerAt(host: string | undefined, description: string): Docker {
-  const env = host === undefined ? {} : { DOCKER_HOST: host };
-  const run = async (...args: readonly string[]): Promise<string> =>
-    (await runCommand('docker', args, { timeoutMs: 120_000, env })).stdout.trim();
-  return {
-    description,
-    host,
-    run,
-    async try(...args) {
-      try {
-        return { ok: true, ...(await runCommand('docker', args, { timeoutMs: 120_000, env })) };
-      } catch (error) {
-        if (error instanceof CommandError) return { ok: false, stdout: error.stdout, stderr: error.stderr };
-        throw error;
-      }
-    },
-  };
-}
-
-/** The engine that runs, ours from an earlier time included; undefined when there is none. */
-export async function findEngine(): Promise<Docker | undefined> {
-  const own = findBackground(engineProcess()) === undefined ? undefined : ownSocket();
+/** The Docker engine that runs, ours from an earlier time included; undefined when there is none. */
+export async function findDocker(): Promise<Docker | undefined> {
+  const own = findBackground(dockerd()) === undefined ? undefined : dockerdSocket();
   for (const host of [process.env['DOCKER_HOST'], own, undefined]) {
-    const version = await dockerAt(host, '')
-      .try('version', '--format', '{{.Server.Version}}')
-      .catch(() => undefined);
-    if (version?.ok)
-      return dockerAt(host, `Docker ${version.stdout.trim()}${host === own && own ? ', started by this script' : ''}`);
+    const version = await engineVersion(host).catch(() => undefined);
+    if (version === undefined) continue;
+    return dockerAt(host, `Docker ${version}${host !== undefined && host === own ? ', started by this script' : ''}`);
   }
   return undefined;
 }
 
+/** The engines that may hold something of ours. */
+export async function findEngines(): Promise<Docker[]> {
+  const docker = await findDocker();
+  const shim = await engineVersion(shimSocket).catch(() => undefined);
+  return [...(docker ? [docker] : []), ...(shim === undefined ? [] : [dockerAt(shimSocket, `cleat-shim ${shim}`)])];
+}
+
 /** The engine that runs, or one that is started now. */
-export async function ensureEngine(): Promise<Docker> {
-  const found = await findEngine();
+export async function ensureEngine(kind: EngineKind): Promise<Docker> {
+  ensureDockerPackages();
+  return kind === 'shim' ? ensureShim() : ensureDocker();
+}
+
+/** With its three plugin daemons, which it uses for every network, volume and log. */
+async function ensureShim(): Promise<Docker> {
+  for (const name of ['networkd', 'volumed', 'logd'] as const) await ensureDaemon(name);
+  await ensureDaemon('shim', async () => (await engineVersion(shimSocket)) !== undefined);
+  return dockerAt(
+    shimSocket,
+    `cleat-shim ${(await engineVersion(shimSocket)) ?? ''}${isOurs('shim') ? ', started by this script' : ''}`,
+  );
+}
+
+async function ensureDocker(): Promise<Docker> {
+  const found = await findDocker();
   if (found) return found;
-  if (process.env['DOCKER_HOST'])
-    throw new Error(`no engine answers at DOCKER_HOST=${process.env['DOCKER_HOST']}; unset it, or start that engine`);
-  const folders = (process.env['PATH'] ?? '').split(':');
-  if (!folders.some((path) => existsSync(join(path, 'dockerd')))) installPackages(enginePackages);
+  const given = process.env['DOCKER_HOST'];
+  if (given) throw new Error(`no engine answers at DOCKER_HOST=${given}; unset it, or start that engine`);
   say('starting a Docker engine of our own, as none is running here');
-  mkdirSync(folder(), { recursive: true });
-  const files = ['--data-root', join(folder(), 'data'), '--exec-root', join(folder(), 'exec')];
-  const sockets = [
-    '-H',
-    ownSocket(),
-    '--pidfile',
-    join(folder(), 'dockerd-own.pid'),
-    '--config-file',
-    join(folder(), 'daemon.json'),
-  ];
+  const folder = ownFolder();
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const config = join(folder, 'daemon.json');
+  writeFileSync(config, '{}');
+  const files = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '--config-file', config];
+  const sockets = ['-H', dockerdSocket(), '--pidfile', join(folder, 'dockerd-own.pid')];
   // It serves cleat networks only, so it need not touch the firewall or make its own bridge.
   const bare = ['--bridge=none', '--iptables=false', '--ip-forward=false', '--ip-masq=false'];
-  await runCommand('sh', ['-c', `echo '{}' >"$1"`, 'sh', join(folder(), 'daemon.json')], { timeoutMs: 5000 });
-  const answers = async () => (await dockerAt(ownSocket(), '').try('version')).ok;
-  await startBackground(engineProcess(), {
+  const ready = async () => (await engineVersion(dockerdSocket())) !== undefined;
+  await startBackground(dockerd(), {
     file: 'dockerd',
     args: [...files, ...sockets, ...bare],
-    ready: answers,
+    ready,
     timeoutMs: 60_000,
   });
-  return (await findEngine()) as Docker;
-}
-
-/** True when it was started now; false when one is running already. */
-export async function ensureNetworkDaemon(): Promise<boolean> {
-  if (await daemonAnswers()) return false;
-  say('starting cleat-networkd');
-  await startBackground(daemonProcess(), {
-    file: bin('cleat-networkd'),
-    args: ['--run-dir', runDir, '--state-dir', join(folder(), 'state')],
-    ready: async () => existsSync(pluginSocket) && (await daemonAnswers()),
-  });
-  return true;
-}
-
-async function daemonAnswers(): Promise<boolean> {
-  return (await runningDaemons(runDir)).includes('networkd');
+  return (await findDocker()) as Docker;
 }
 
 /** The name of a small image (busybox with all its applets) on that engine. */
@@ -120,24 +93,20 @@ export async function ensureImage(docker: Docker): Promise<string> {
   return name;
 }
 
-/** Stops the daemon if it is ours: first its links and rules, as nobody needs them any more, then the process. */
-export async function stopNetworkDaemon(): Promise<void> {
-  if (findBackground(daemonProcess()) === undefined) return;
-  try {
-    await callControl(runDir, 'networkd', 'POST', '/purge');
-  } catch (error) {
-    say(`cleat-networkd could not remove everything: ${(error as Error).message}`);
-  }
-  await stopBackground(daemonProcess());
-  say('stopped cleat-networkd');
-}
-
-/** The daemon and the engine, as far as they are ours, and everything that they kept. */
+/** The engines and the daemons, as far as they are ours, and everything that they kept. */
 export async function stopWhatWeStarted(): Promise<void> {
-  await stopNetworkDaemon();
-  if (await stopBackground(engineProcess())) say('stopped the Docker engine that was started for this');
-  await unmountBelow(folder());
-  rmSync(folder(), { recursive: true, force: true });
+  const running = isOurs('shim') ? [join(runDir, 'shim')] : [];
+  for (const name of ['shim', 'logd', 'volumed', 'networkd'] as const) await stopDaemon(name);
+  if (await stopBackground(dockerd())) say('stopped the Docker engine that was started for this');
+  for (const folder of [...running, ownFolder()]) {
+    await unmountBelow(folder);
+    rmSync(folder, { recursive: true, force: true });
+  }
+  try {
+    rmdirSync(runDir);
+  } catch {
+    // Not there, or somebody else's daemon uses it.
+  }
 }
 
 /** An engine leaves mounts: its data folder on itself, sandboxes of containers that it did not see end. */
@@ -148,8 +117,4 @@ async function unmountBelow(path: string): Promise<void> {
     .flatMap((line) => line.split(' ')[4] ?? [])
     .filter((point) => point.startsWith(`${path}/`));
   for (const point of points.reverse()) await runCommand('umount', ['--lazy', point], { timeoutMs: 10_000 });
-}
-
-function ownSocket(): string {
-  return `unix://${join(folder(), 'docker.sock')}`;
 }
