@@ -58,7 +58,8 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
   });
 
   app.post('/containers/:id/kill', async (request, reply) => {
-    await killContainer(engine, containerOf(request, engine), queryOf(request)['signal']);
+    const { id } = request.params as { id: string };
+    await killContainer(engine, containerOf(request, engine), queryOf(request)['signal'], id);
     await reply.code(204).send();
   });
 

@@ -14,7 +14,7 @@ import { parseInteger, queryOf } from './query.ts';
 
 export function execRoutes(app: FastifyInstance, engine: Engine): void {
   app.post('/containers/:id/exec', async (request, reply) => {
-    const session = createExec(engine, engine.containers.get(idOf(request)), request.body);
+    const session = createExec(engine, idOf(request), request.body);
     await reply.code(201).send({ Id: session.id });
   });
 

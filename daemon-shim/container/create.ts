@@ -132,7 +132,7 @@ function withDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
 /** Containers that share the host's or another one's names have its host name. */
 function hostnameOf(engine: Engine, { Hostname }: ContainerConfig, { NetworkMode, UTSMode }: HostConfig): string {
   const other = containerOfMode(NetworkMode);
-  if (other !== undefined) return engine.containers.get(other).record.config.Hostname;
+  if (other !== undefined) return engine.containers.find(other)?.record.config.Hostname ?? '';
   return Hostname || (NetworkMode === 'host' || UTSMode === 'host' ? hostname() : '');
 }
 
@@ -153,7 +153,9 @@ function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostCon
 /** The user's fields win; environment, labels, ports and volumes are joined. */
 function mergeImageConfig(given: ContainerConfig, image: ImageRecord, id: string): ContainerConfig {
   const base: ImageConfig = readConfiguration(image).config ?? {};
-  const entrypointGiven = given.Entrypoint !== null;
+  const entrypointGiven = given.Entrypoint !== null && given.Entrypoint.length > 0;
+  // `--entrypoint ""`: the image's is taken away.
+  const noEntrypoint = given.Entrypoint?.length === 1 && given.Entrypoint[0] === '';
   return {
     ...given,
     Hostname: given.Hostname || id.slice(0, 12),
@@ -161,7 +163,7 @@ function mergeImageConfig(given: ContainerConfig, image: ImageRecord, id: string
     WorkingDir: given.WorkingDir || (base.WorkingDir ?? ''),
     Env: mergeEnvironment(base.Env ?? [], given.Env),
     // An entrypoint of the user's drops the image's command too.
-    Entrypoint: entrypointGiven ? given.Entrypoint : (base.Entrypoint ?? null),
+    Entrypoint: entrypointGiven ? (noEntrypoint ? null : given.Entrypoint) : (base.Entrypoint ?? null),
     Cmd: given.Cmd !== null && given.Cmd.length > 0 ? given.Cmd : entrypointGiven ? null : (base.Cmd ?? null),
     Labels: { ...base.Labels, ...given.Labels },
     ...optional('ExposedPorts', { ...base.ExposedPorts, ...given.ExposedPorts }),

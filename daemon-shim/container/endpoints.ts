@@ -9,7 +9,9 @@ export function resolveNetworkMode(engine: Engine, hostConfig: HostConfig): Host
   const mode = hostConfig.NetworkMode;
   if (mode === '' || mode === 'default') return { ...hostConfig, NetworkMode: 'bridge' };
   if (!mode.startsWith('container:')) return hostConfig;
-  return { ...hostConfig, NetworkMode: `container:${engine.containers.get(mode.slice('container:'.length)).id}` };
+  // One that does not exist is refused at the start, as Docker does.
+  const name = mode.slice('container:'.length);
+  return { ...hostConfig, NetworkMode: `container:${engine.containers.find(name)?.id ?? name}` };
 }
 
 /** By network name as the user said it. Throws 404 for a network that is not there. */

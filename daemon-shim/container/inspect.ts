@@ -33,7 +33,7 @@ export function inspectContainer(engine: Engine, container: Container): object {
       Name: 'overlay2',
     },
     Mounts: record.mounts.map(inspectMount),
-    Config: record.config,
+    Config: { ...record.config, Env: record.config.Env.length === 0 ? null : record.config.Env },
     NetworkSettings: inspectNetworks(record),
   };
 }

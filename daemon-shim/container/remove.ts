@@ -14,7 +14,7 @@ export async function removeContainer(engine: Engine, container: Container, opti
       const advice =
         container.state.status === 'paused'
           ? 'unpause and then stop the container before removal or force remove'
-          : 'stop the container before removal or force remove';
+          : 'stop the container before removing or force remove';
       throw conflict(`cannot remove container "${name}": container is ${container.state.status}: ${advice}`);
     }
     container.stopRequested = true;

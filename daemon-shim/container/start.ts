@@ -239,7 +239,7 @@ function startFailure(error: unknown): { error: ApiError; exitCode: number } {
   if (error instanceof ApiError) return { error, exitCode: 128 };
   const text = error instanceof Error ? error.message : String(error);
   if (!(error instanceof RuntimeError)) return { error: new ApiError(500, text, { cause: error }), exitCode: 128 };
-  const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${text}: unknown`;
+  const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: ${text}`;
   const exitCode = exitCodeOfFailure(text);
   if (exitCode === failedExitCode) return { error: new ApiError(500, message, { cause: error }), exitCode };
   if (/not a directory/i.test(text))

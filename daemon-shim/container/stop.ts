@@ -1,5 +1,5 @@
 /** `stop`, `kill` and `restart`: asking a container's process to end, and waiting for it. */
-import { conflict } from '../api/api-error.ts';
+import { badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { emitContainerEvent } from './event.ts';
 import { resumeProcesses } from './pause.ts';
@@ -42,10 +42,10 @@ export async function killContainer(
   engine: Engine,
   container: Container,
   signalText: string | undefined,
+  shown: string = container.id,
 ): Promise<void> {
-  const signal = parseSignal(signalText || 'SIGKILL');
-  if (!container.isRunning)
-    throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
+  const signal = killSignal(signalText, shown);
+  if (!container.isRunning) throw conflict(`cannot kill container: ${shown}: container ${container.id} is not running`);
   const { StopSignal: stopSignal } = container.record.config;
   // As Docker: whatever may be meant to end the container ends its restarts, too.
   const isEnd = signal === SIGKILL || !stopSignal || parseSignal(stopSignal) === signal;
@@ -55,6 +55,14 @@ export async function killContainer(
   if (signal === SIGKILL) return killAndWait(engine, container, ended);
   await sendSignal(engine, container, signal);
   if (isEnd) await resumeProcesses(engine, container);
+}
+
+function killSignal(text: string | undefined, shown: string): number {
+  try {
+    return parseSignal(text || 'SIGKILL');
+  } catch (error) {
+    throw badRequest(`cannot kill container: ${shown}: ${(error as Error).message}`);
+  }
 }
 
 export async function restartContainer(engine: Engine, container: Container, options: StopOptions): Promise<void> {

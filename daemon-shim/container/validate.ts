@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { badRequest, notSupported } from '../api/api-error.ts';
-import { isUnifiedCgroup, swapIsCounted } from '../runtime/resources.ts';
+import { blockWeightIsThere, isUnifiedCgroup, swapIsCounted } from '../runtime/resources.ts';
 import type { ContainerConfig, HealthConfig, HostConfig } from './record.ts';
 import { parseSignal } from './signal.ts';
 
@@ -194,7 +194,7 @@ function checkCpu(config: HostConfig): string[] {
 function checkSet(text: string, word: string, what: string, available: () => string): void {
   if (text === '') return;
   const wanted = parseSet(text);
-  if (wanted === undefined) throw badRequest(`Invalid value ${text} for cpuset ${word}`);
+  if (wanted === undefined) throw badRequest(`Invalid value ${text} for cpuset ${word}: invalid format: ${text}`);
   const there = parseSet(available()) ?? new Set();
   if ([...wanted].some((number) => !there.has(number)))
     throw badRequest(`Requested ${what} are not available - requested ${text}, available: ${available()}`);
@@ -221,6 +221,8 @@ function readMemoryNodes(): string {
 }
 
 function checkRest({ BlkioWeight }: HostConfig): string[] {
+  if (BlkioWeight > 0 && !blockWeightIsThere())
+    return ['Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.'];
   if (BlkioWeight !== 0 && (BlkioWeight < 10 || BlkioWeight > 1000))
     throw badRequest('Range of blkio weight is from 10 to 1000');
   return [];

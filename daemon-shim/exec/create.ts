@@ -3,17 +3,25 @@ import { randomBytes } from 'node:crypto';
 import { badRequest, conflict, notFound } from '../api/api-error.ts';
 import { asObject, type Body, flagField, textField } from '../api/fields.ts';
 import { emitContainerEvent } from '../container/event.ts';
+import { containerFolder } from '../container/folder.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
 import { parseDetachKeys } from '../runtime/detach-keys.ts';
+import { findUser } from '../runtime/user.ts';
 import { type ExecConfig, ExecSession } from './session.ts';
 
 /** Sessions that have ended are kept for `exec inspect`; at most so many of one container. */
 const maxEnded = 64;
 
-export function createExec(engine: Engine, container: Container, body: unknown): ExecSession {
+export function createExec(engine: Engine, name: string, body: unknown): ExecSession {
+  const container = engine.containers.get(name);
   const config = decodeExecConfig(asObject(body, 'body'));
-  requireRunning(container);
+  requireRunning(container, name);
+  findUser(
+    containerFolder(engine.config, container.id).merged,
+    config.user || container.record.config.User,
+    container.record.hostConfig.GroupAdd ?? [],
+  );
   const session = new ExecSession(randomBytes(32).toString('hex'), config);
   forgetOldest(container);
   container.execs.set(session.id, session);
@@ -21,9 +29,10 @@ export function createExec(engine: Engine, container: Container, body: unknown):
   return session;
 }
 
-export function requireRunning(container: Container): void {
+/** `shown`: the container as the client named it. */
+export function requireRunning(container: Container, shown: string = container.id): void {
   const { status } = container.state;
-  if (status === 'paused') throw conflict(`Container ${container.id} is paused, unpause the container before exec`);
+  if (status === 'paused') throw conflict(`Container ${shown} is paused, unpause the container before exec`);
   if (status === 'restarting')
     throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
   if (status !== 'running') throw conflict(`container ${container.id} is not running`);

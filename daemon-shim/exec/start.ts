@@ -165,7 +165,7 @@ function execFailure(error: unknown): { error: ApiError; exitCode: number } {
   if (error instanceof ApiError) return { error, exitCode: 126 };
   const text = error instanceof Error ? error.message : String(error);
   if (!(error instanceof RuntimeError)) return { error: new ApiError(500, text, { cause: error }), exitCode: 126 };
-  const message = `OCI runtime exec failed: ${text}: unknown`;
+  const message = `OCI runtime exec failed: ${text}`;
   const exitCode = exitCodeOfFailure(text);
   return { error: exitCode === 128 ? new ApiError(500, message, { cause: error }) : badRequest(message), exitCode };
 }

@@ -72,8 +72,8 @@ export interface CapabilityRequest {
 
 /** `CAP_…` names. Throws 400 for a name that the kernel does not have. */
 export function chooseCapabilities({ privileged, add, drop }: CapabilityRequest): string[] {
-  const added = add.map(normalize);
-  const dropped = drop.map(normalize);
+  const added = add.map((name) => normalize(name, 'CapAdd'));
+  const dropped = drop.map((name) => normalize(name, 'CapDrop'));
   const everything = all.filter((_name, number) => hasInBoundingSet(number));
   if (privileged) return everything.map((name) => `CAP_${name}`);
   const base: readonly string[] = added.includes('ALL') ? everything : dropped.includes('ALL') ? [] : defaults;
@@ -90,10 +90,10 @@ function hasInBoundingSet(number: number): boolean {
 
 let boundingSet: bigint | undefined;
 
-function normalize(name: string): string {
+function normalize(name: string, field: string): string {
   const short = name.toUpperCase().replace(/^CAP_/, '');
   if (short !== 'ALL' && !(all as readonly string[]).includes(short)) {
-    throw badRequest(`invalid capability: unknown capability: "CAP_${short}"`);
+    throw badRequest(`invalid ${field}: unknown capability: "CAP_${short}"`);
   }
   return short;
 }

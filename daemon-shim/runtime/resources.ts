@@ -73,7 +73,7 @@ function blockIo(config: LimitConfig): object {
     list && list.length > 0 ? list.map(({ Path, Rate }) => ({ ...deviceNumbers(Path), rate: Rate })) : undefined;
   const weights = config.BlkioWeightDevice ?? [];
   return given({
-    weight: config.BlkioWeight > 0 ? config.BlkioWeight : undefined,
+    weight: config.BlkioWeight > 0 && blockWeightIsThere() ? config.BlkioWeight : undefined,
     weightDevice:
       weights.length > 0 ? weights.map(({ Path, Weight }) => ({ ...deviceNumbers(Path), weight: Weight })) : undefined,
     throttleReadBpsDevice: throttle(config.BlkioDeviceReadBps),
@@ -92,6 +92,13 @@ function deviceNumbers(path: string): { major: number; minor: number } {
 /** Version 1 counts swap only where the kernel was told to (swapaccount=1). */
 export function swapIsCounted(): boolean {
   return isUnifiedCgroup() || existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes');
+}
+
+/** Version 1 has it with the CFQ or BFQ scheduler alone. */
+export function blockWeightIsThere(): boolean {
+  return (
+    isUnifiedCgroup() || ['blkio.weight', 'blkio.bfq.weight'].some((name) => existsSync(`/sys/fs/cgroup/blkio/${name}`))
+  );
 }
 
 function given(fields: Readonly<Record<string, unknown>>): object {

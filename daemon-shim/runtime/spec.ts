@@ -41,18 +41,18 @@ export interface SpecInput {
 export type OciSpec = Readonly<Record<string, unknown>>;
 
 export const defaultMaskedPaths: readonly string[] = [
-  '/proc/acpi',
   '/proc/asound',
+  '/proc/acpi',
   '/proc/interrupts',
   '/proc/kcore',
   '/proc/keys',
   '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
   '/proc/timer_list',
   '/proc/timer_stats',
-  '/sys/devices/virtual/powercap',
+  '/proc/sched_debug',
+  '/proc/scsi',
   '/sys/firmware',
+  '/sys/devices/virtual/powercap',
 ];
 export const defaultReadonlyPaths: readonly string[] = [
   '/proc/bus',

@@ -43,7 +43,8 @@ export function findUser(root: string, wanted: string, groupAdd: readonly string
       ? []
       : groups.filter((group) => group.members.includes(entry.name)).map((group) => group.gid);
   const added = groupAdd.map((group) => findGroup(groups, group));
-  return { uid, gid, additionalGids: [...new Set([...own, ...added])], home: entry?.home || '/' };
+  // The group itself is among them, as engines since 23 have it: a process cannot drop it to get past a file's mode.
+  return { uid, gid, additionalGids: [...new Set([gid, ...own, ...added])], home: entry?.home || '/' };
 }
 
 function findGroup(groups: readonly GroupEntry[], wanted: string): number {

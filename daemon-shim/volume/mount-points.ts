@@ -191,9 +191,11 @@ function mountsFrom(engine: Engine, references: readonly string[]): MountRecord[
   return references.flatMap((reference) => {
     const [name = '', mode = 'rw'] = reference.split(':');
     if (mode !== 'ro' && mode !== 'rw') throw badRequest(`invalid mode for volumes-from: ${mode}`);
-    return engine.containers
-      .get(name)
-      .record.mounts.filter((mount) => mount.type !== 'tmpfs')
+    const source = engine.containers.find(name);
+    // Not 404: that would be the image.
+    if (source === undefined) throw badRequest(`No such container: ${name}`);
+    return source.record.mounts
+      .filter((mount) => mount.type !== 'tmpfs')
       .map(({ anonymous: _theirs, mountId: _id, ...mount }) => ({
         ...mount,
         rw: mount.rw && mode === 'rw',
