@@ -121,6 +121,11 @@ export class ContainerLog implements GrowingLog, LogSource {
     }
   }
 
+  /** A session met something that nobody expects. */
+  failed(error: unknown): void {
+    this.#options.onError(error, 'a log session failed for now');
+  }
+
   /** Tells what was dropped when no further line does: called from time to time. */
   settle(): void {
     if (!this.drops.pending || this.delivery?.refusesNew) return;

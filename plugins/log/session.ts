@@ -16,11 +16,15 @@ const collectMs = 1;
 const stalledMs = 1000;
 /** While the container has to wait (mode=blocking), how often the spool is looked at. */
 const fullRetryMs = 50;
+/** The rest of a frame, or of an event, is looked for after so long. */
+const frameMs = 5;
+/** After a failure that nobody expects. */
+const failedMs = 1000;
 
 /** Shared by all sessions: empty between two turns. */
 const scanner = new LogFrameScanner();
 
-export type TurnResult = 'more' | 'empty' | 'waiting' | 'ended';
+export type TurnResult = 'more' | 'empty' | 'waiting' | 'ended' | 'failed';
 
 export class Session {
   readonly file: string;
@@ -59,7 +63,7 @@ export class Session {
     const until = performance.now() + deadlineMs;
     while (this.#open && performance.now() < until) {
       const result = this.turn();
-      if (result === 'empty' || result === 'ended') break;
+      if (result === 'empty' || result === 'ended' || result === 'failed') break;
       await (result === 'more' ? nextRound() : pause(5));
     }
   }
@@ -78,7 +82,17 @@ export class Session {
     return this.#open;
   }
 
+  /** Never throws: it is called by the event loop, and one FIFO's trouble is not the others'. */
   turn(): TurnResult {
+    try {
+      return this.#turn();
+    } catch (error) {
+      this.container.failed(error);
+      return 'failed';
+    }
+  }
+
+  #turn(): TurnResult {
     if (!this.#open) return 'ended';
     // What is in the pipe when the container stops is taken even beyond a full spool.
     if (!this.container.accepts && !this.#draining) return 'waiting';
@@ -117,7 +131,8 @@ export class Session {
     const result = this.turn();
     if (result === 'more' || result === 'ended') return;
     this.#fifo.pause();
-    const delay = result === 'waiting' ? (this.container.accepts ? 5 : fullRetryMs) : collectMs;
+    const waitMs = this.container.accepts ? frameMs : fullRetryMs;
+    const delay = result === 'failed' ? failedMs : result === 'waiting' ? waitMs : collectMs;
     this.#timer = setTimeout(() => this.#fifo.resume(), delay);
   };
 

@@ -17,7 +17,10 @@ export interface LogServer {
 
 let servers = 0;
 
-/** `inputs` are rsyslog's own statements; the file gets the messages' text after the tag. Not started yet. */
+/**
+ * `inputs` are rsyslog's own statements. Its queue is off: what it has read is in the file, also when it is killed. The file gets the messages'
+ * text after the tag. Not started yet.
+ */
 export function rsyslog(host: Host, inputs: string): LogServer {
   const folder = join(host.dir, `rsyslog-${++servers}`);
   mkdirSync(folder);
@@ -25,7 +28,8 @@ export function rsyslog(host: Host, inputs: string): LogServer {
   const config = join(folder, 'rsyslog.conf');
   writeFileSync(
     config,
-    `global(workDirectory="${folder}" maxMessageSize="2m")
+    `main_queue(queue.type="Direct")
+global(workDirectory="${folder}" maxMessageSize="2m")
 template(name="text" type="string" string="%msg:::drop-last-lf%\\n")
 ${inputs}
 action(type="omfile" file="${out}" template="text")
