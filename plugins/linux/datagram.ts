@@ -302,7 +302,7 @@ export function serveDatagrams(fd: number, onReadable: () => void): { close(): v
     // libuv stops a poll when the socket reports an error (ICMP said that a connected peer is not there). Reading has taken the
     // error off the socket: go on.
     if (status < 0 && watched.has(handle)) handle.start(start, onEvent);
-  }) as unknown as Parameters<typeof koffi.node.poll>[2] & (() => void);
+  }) as unknown as () => void;
   const handle = koffi.node.poll(fd, start, onEvent);
   watched.add(handle);
   return {

@@ -93,7 +93,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   for (const driver of drivers) driver.started?.();
   watch.checkAcceptRules();
   const conflicts = watchLateConflicts(publisher, log);
-  dns = startDns(context, registry);
+  dns = startDns(context, registry, ipam);
   const { engines } = dns;
   ipam.watch({ networks: registry, engines });
   const remove = async (networkId: string) => {

@@ -17,6 +17,11 @@ export const hostNames = [
   '_gateway',
 ] as const;
 
+/** Knows which container an address was asked for. */
+export interface AddressNames {
+  nameOf(pool: string, address: string): string | undefined;
+}
+
 interface NamedAs {
   readonly name: string;
   readonly reason: string;
@@ -31,11 +36,17 @@ export function outOfService(container: EngineContainer | undefined): string | u
 }
 
 /** What a container is called on one network, its own name first. */
-export function namesOf(endpoint: RegistryEndpoint, container: EngineContainer | undefined): NamedAs[] {
+export function namesOf(
+  endpoint: RegistryEndpoint,
+  container: EngineContainer | undefined,
+  nameFromIpam?: string,
+): NamedAs[] {
   const options = readEndpointOptions(endpoint.options);
   const given: [string | undefined, string][] = [
     [container?.name, 'container name'],
     [options.name, 'endpoint option cleat.name'],
+    // After a rename the engine's own word counts, and only that.
+    [container === undefined ? nameFromIpam : undefined, 'request for its address'],
     ...options.aliases.map((alias): [string, string] => [alias, 'endpoint option cleat.alias']),
     ...aliasesOf(endpoint, container).map((alias): [string, string] => [alias, 'alias']),
     [container?.labels['com.docker.compose.service'], 'compose service'],
@@ -61,11 +72,12 @@ export function endpointContribution(
   container: EngineContainer | undefined,
   options: DnsNetworkOptions,
   networkName: string | undefined,
+  nameFromIpam?: string,
 ): Contribution {
   const out = new Map<string, ZoneRecord[]>();
   if (endpoint.state !== 'joined') return out;
   const ips = endpoint.addresses.map(findIp).filter((ip): ip is Ip => ip !== undefined);
-  const named = namesOf(endpoint, container);
+  const named = namesOf(endpoint, container, nameFromIpam);
   const primary = named[0];
   const suffix = options.domain ?? networkName;
   const source = (reason: string): RecordSource => ({

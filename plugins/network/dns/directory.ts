@@ -8,7 +8,7 @@ import { type Cidr, findCidr } from '../address/cidr.ts';
 import type { EngineContainer } from '../engine/container.ts';
 import type { EngineEvent, EngineWatch } from '../engine/watch.ts';
 import type { NetworkRegistry, RegistryEndpoint, RegistryEvent, RegistryNetwork } from '../registry.ts';
-import { endpointContribution, networkContribution } from './contribution.ts';
+import { type AddressNames, endpointContribution, networkContribution } from './contribution.ts';
 import type { Forwarder } from './forwarder.ts';
 import type { Forwarders } from './forwarders.ts';
 import { type DnsNetworkOptions, findName, readNetworkOptions } from './options.ts';
@@ -29,6 +29,8 @@ export interface DirectoryParts {
   readonly engines: readonly EngineWatch[];
   readonly forwarders: Forwarders;
   readonly log: Logger;
+  /** The IPAM, where engines tell it names. */
+  readonly addresses?: AddressNames;
 }
 
 export class Directory {
@@ -187,9 +189,27 @@ export class Directory {
     const name = this.#networkNames.get(endpoint.networkId);
     entry.zone.put(
       endpoint.endpointId,
-      endpointContribution(endpoint, this.containerOf(endpoint), entry.options, name),
+      endpointContribution(
+        endpoint,
+        this.containerOf(endpoint),
+        entry.options,
+        name,
+        this.#nameByAddress(entry.network, endpoint),
+      ),
     );
     this.#changed(endpoint.networkId);
+  }
+
+  #nameByAddress({ pools }: RegistryNetwork, { addresses }: RegistryEndpoint): string | undefined {
+    const source = this.#parts.addresses;
+    if (source === undefined) return undefined;
+    for (const { pool } of pools) {
+      for (const address of addresses) {
+        const name = source.nameOf(pool, address);
+        if (name !== undefined) return name;
+      }
+    }
+    return undefined;
   }
 
   #removeEndpoint(endpoint: RegistryEndpoint): void {

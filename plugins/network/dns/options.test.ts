@@ -81,6 +81,9 @@ test('an endpoint is known by every name that anybody gave it', () => {
     { name: 'web', reason: 'compose service' },
     { name: 'ffffffffffff', reason: 'container id' },
   ]);
+  assert.equal(namesOf({ ...endpoint, options: {} }, undefined, 'Asked'), [
+    { name: 'asked', reason: 'request for its address' },
+  ]);
   assert.equal(
     namesOf(endpoint, undefined).map(({ name }) => name),
     ['search', '*.app'],

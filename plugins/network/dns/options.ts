@@ -75,7 +75,8 @@ export type DnsNetworkOptions = OptionValues<typeof dnsNetworkSchema>;
 
 export const dnsEndpointSchema = {
   aliases: list('cleat.alias', nameList),
-  name: custom('cleat.name', { expected: 'a container name', find: findName }),
+  // The second is netlabel.EndpointName, which engines after 29 may send to network drivers too.
+  name: custom(['cleat.name', 'com.docker.network.endpoint.name'], { expected: 'a container name', find: findName }),
   /** Given by engines that know it: the container's id. */
   containerId: custom('cleat.container-id', {
     expected: 'a container id',
@@ -97,7 +98,7 @@ export function readNetworkOptions(given: Readonly<Record<string, string>>): Dns
 }
 
 export function readEndpointOptions(given: Readonly<Record<string, string>>): DnsEndpointOptions {
-  const names: ReadonlySet<string> = new Set(['cleat.alias', 'cleat.name', 'cleat.container-id']);
+  const names: ReadonlySet<string> = new Set(Object.values(dnsEndpointSchema).flatMap((option) => option.names));
   const own = Object.entries(given).filter(([name]) => names.has(name));
   return parseOptions(dnsEndpointSchema, Object.fromEntries(own), { driver: 'dns endpoint' });
 }

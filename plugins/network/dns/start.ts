@@ -5,6 +5,7 @@ import { parseEngineSockets } from '../engine/engine-sockets.ts';
 import { EngineWatch } from '../engine/watch.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { readDnsConfig } from './config.ts';
+import type { AddressNames } from './contribution.ts';
 import { dnsRoutes } from './control.ts';
 import { Directory } from './directory.ts';
 import { Forwarders } from './forwarders.ts';
@@ -25,7 +26,7 @@ export interface DnsService {
 const seconds = (): number => Math.floor(performance.now() / 1000);
 
 /** Called when the drivers have restored their records: every network is answered when this returns. */
-export function startDns(context: DaemonContext, registry: NetworkRegistry): DnsService {
+export function startDns(context: DaemonContext, registry: NetworkRegistry, addresses?: AddressNames): DnsService {
   const log = context.log.child({ part: 'dns' });
   const config = readDnsConfig(context.config['dns']);
   const queryLog = new QueryLog();
@@ -41,7 +42,7 @@ export function startDns(context: DaemonContext, registry: NetworkRegistry): Dns
   const engines = parseEngineSockets(context.config['engines']).map(
     (socketPath) => new EngineWatch({ socketPath, log }),
   );
-  const directory = new Directory({ registry, engines, forwarders, log }, conf);
+  const directory = new Directory({ registry, engines, forwarders, log, ...(addresses && { addresses }) }, conf);
   const placements = new Placements({ registry, directory, responder, queryLog, now: seconds, log });
   registerMetrics({ registry: context.registry, directory, forwarders, responder });
   const follow = followResolvConf((next) => {

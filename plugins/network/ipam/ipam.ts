@@ -11,7 +11,7 @@ import { errorLine, PluginError } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
 import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
-import { formatIp, ipFromBytes } from '../address/ip.ts';
+import { findIp, formatIp, ipFromBytes } from '../address/ip.ts';
 import type { EngineWatch } from '../engine/watch.ts';
 import type { PurgeItem } from '../parts.ts';
 import type { NetworkRegistry } from '../registry.ts';
@@ -55,6 +55,8 @@ export interface Ipam {
   /** What is in use, by one who knows, all of it. */
   report(report: LiveReport): void;
   status(): IpamStatus;
+  /** The container's name that the engine gave with the request for this address; engines of 29 and later, and the shim, do. */
+  nameOf(pool: string, address: string): string | undefined;
   /** Drops the pools that no container has an address of, for `cleat purge`; only lists them when `dryRun`. */
   purge(dryRun: boolean): PurgeItem[];
   /** Throws when the section is wrong; the old one then stays. */
@@ -106,6 +108,7 @@ export function startIpam(parts: IpamParts): Ipam {
     },
     report,
     status: () => ipamStatus(ledger, reconciler, warnings),
+    nameOf: (pool, address) => findNameOf(ledger, pool, address),
     purge: (dryRun) => purgePools(ledger, dryRun),
     reload: (section) => {
       config = parseIpamConfig(section);
@@ -115,6 +118,14 @@ export function startIpam(parts: IpamParts): Ipam {
       for (const close of closers.splice(0)) close();
     },
   };
+}
+
+function findNameOf(ledger: Ledger, pool: string, address: string): string | undefined {
+  const ip = findIp(address);
+  const entry = ledger.pools().find(({ record }) => record.pool === pool);
+  const allocation = ip && entry?.pool.get(ip.value);
+  const owner = allocation?.state === 'allocated' ? allocation.owner : undefined;
+  return owner?.startsWith('name:') ? owner.slice('name:'.length) : undefined;
 }
 
 /** Regularly, and when a network appears: what is asked for by name after that is a container's. */
