@@ -44,7 +44,7 @@ export function startBackground(all: readonly AnyVolumes[], staleAfterMs: number
 async function probeAll(volumes: AnyVolumes, signal: AbortSignal): Promise<void> {
   const { backend, records, health } = volumes;
   if (backend.probe === undefined) return;
-  const attached = records.all().filter((record) => volumes.attachedPath(record) !== undefined);
+  const attached = records.all().filter((record) => volumes.attachments.path(record) !== undefined);
   await Promise.all(
     attached.map(async (record) => {
       const trouble = await backend.probe?.(volumes.volume(record), startBudget(probeTimeoutMs, signal));
@@ -54,7 +54,8 @@ async function probeAll(volumes: AnyVolumes, signal: AbortSignal): Promise<void>
       }
       health.fail(record.name, 'unreachable', new Error(trouble.message));
       // Nobody would notice: the next mount starts from nothing.
-      if (trouble.lost && records.get(record.name)?.holds.length === 0) await volumes.detachSoon(record.name);
+      if (trouble.lost && records.get(record.name)?.holds.length === 0)
+        await volumes.attachments.detachSoon(record.name);
     }),
   );
 }
@@ -63,16 +64,18 @@ async function retry(volumes: AnyVolumes, name: string, signal: AbortSignal, log
   for (let waitMs = firstRetryMs; !signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs)) {
     const done = await volumes.queue.run(name, async () => {
       const record = volumes.records.get(name);
-      if (record?.state !== 'ready' || record.holds.length > 0 || volumes.attachedPath(record) !== undefined)
+      if (record?.state !== 'ready' || record.holds.length > 0 || volumes.attachments.path(record) !== undefined)
         return true;
       const { config } = volumes.volume(record);
-      return await volumes.attach(record, startBudget(mountTimeout('', config.mountTimeoutMs), signal)).then(
-        () => true,
-        (error: unknown) => {
-          volumes.health.fail(name, 'retrying', error);
-          return false;
-        },
-      );
+      return await volumes.attachments
+        .attach(record, startBudget(mountTimeout('', config.mountTimeoutMs), signal))
+        .then(
+          () => true,
+          (error: unknown) => {
+            volumes.health.fail(name, 'retrying', error);
+            return false;
+          },
+        );
     });
     if (done) return;
     log.info({ volume: name, waitMs }, 'not mounted yet; tried again in the background');

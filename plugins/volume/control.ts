@@ -59,7 +59,7 @@ export function addControlRoutes(app: FastifyInstance, all: readonly AnyVolumes[
   app.get('/volumes', async () => all.flatMap(summaries));
   /** The same after measuring: may take as long as walking through the data does. */
   app.post('/volumes/measure', async () => {
-    await Promise.all(all.map((volumes) => volumes.measureAll()));
+    await Promise.all(all.map((volumes) => volumes.usage.measureAll()));
     return all.flatMap(summaries);
   });
   app.get<VolumePath>('/volumes/:driver/:name', async (request) => details(find(request), request.params.name));
@@ -83,7 +83,9 @@ export function addControlRoutes(app: FastifyInstance, all: readonly AnyVolumes[
   });
   app.get('/purge', async () => all.flatMap((volumes) => purgeItems(volumes)));
   app.post('/purge', async () => {
-    await Promise.all(all.flatMap((volumes) => volumes.records.all().map((record) => volumes.detachSoon(record.name))));
+    await Promise.all(
+      all.flatMap((volumes) => volumes.records.all().map((record) => volumes.attachments.detachSoon(record.name))),
+    );
     return all.flatMap((volumes) => purgeItems(volumes));
   });
 }
@@ -107,7 +109,7 @@ function summary(volumes: AnyVolumes, record: VolumeRecord): VolumeSummary {
     name: record.name,
     health,
     holders: record.holds.length,
-    mountpoint: volumes.attachedPath(record) ?? '',
+    mountpoint: volumes.attachments.path(record) ?? '',
     createdAt: record.createdAt,
     ...figures,
     labels: labelsOf(volumes.volume(record).config),
@@ -121,7 +123,7 @@ async function details(volumes: AnyVolumes, name: string): Promise<VolumeDetails
     ...summary(volumes, record),
     status: volume?.status ?? {},
     options: record.options,
-    users: volumes.users(record),
+    users: volumes.attachments.users(record),
     ownsData: volumes.backend.ownsData(volumes.volume(record).config),
   };
 }
@@ -136,7 +138,7 @@ function purgeItems(volumes: AnyVolumes): readonly { kind: string; name: string;
       name,
       kept: 'volumes hold data; remove them with `cleat volume prune` or by the engine',
     };
-    if (volumes.attachedPath(record) === undefined) return [data];
+    if (volumes.attachments.path(record) === undefined) return [data];
     const held = record.holds.length > 0 ? { kept: `${record.holds.length} holders` } : {};
     return [{ kind: 'mount', name, ...held }, data];
   });

@@ -3,7 +3,7 @@
 type Options = Readonly<Record<string, string>>;
 
 /** Options that say how a request is to be treated, not what the volume is. */
-const transient: ReadonlySet<string> = new Set(['on-change', 'from']);
+const transient: ReadonlySet<string> = new Set(['on-change']);
 
 export function keptOptions(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([key]) => !transient.has(key)));

@@ -61,10 +61,10 @@ export async function restoreVolumes<C extends CommonConfig>(
       await volumes.queue.run(record.name, () => finish(volumes, record, log));
       continue;
     }
-    const path = volumes.noticeAttached(record, mounts);
+    const path = volumes.attachments.notice(record, mounts);
     if (path === undefined) continue;
     volumes.health.set(record.name, backend.ownsFileSystem(volumes.volume(record).config) ? 'mounted' : 'idle');
-    if (record.holds.length === 0 && mounted.has(record.name)) void volumes.detachSoon(record.name);
+    if (record.holds.length === 0 && mounted.has(record.name)) void volumes.attachments.detachSoon(record.name);
   }
   await unmountStrangers(volumes, facts);
   reportUnknownData(volumes, facts);

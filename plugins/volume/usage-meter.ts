@@ -10,28 +10,22 @@ const minAgeMs = 2_000;
 export class UsageMeter {
   readonly #running = new Set<string>();
   readonly #nextAt = new Map<string, number>();
-  readonly #now: () => Date;
   readonly #log: Logger;
 
-  constructor(now: () => Date, log: Logger) {
-    this.#now = now;
+  constructor(log: Logger) {
     this.#log = log;
   }
 
   measureSoon(name: string, measure: (budget: Budget) => Promise<void>): void {
-    const started = this.#now().getTime();
+    const started = performance.now();
     if (this.#running.has(name) || started < (this.#nextAt.get(name) ?? 0)) return;
     this.#running.add(name);
     void measure(startBudget(timeoutMs))
       .catch((error: unknown) => this.#log.debug({ volume: name, err: error }, 'usage could not be measured'))
       .finally(() => {
         this.#running.delete(name);
-        const ended = this.#now().getTime();
+        const ended = performance.now();
         this.#nextAt.set(name, ended + Math.max(minAgeMs, 10 * (ended - started)));
       });
-  }
-
-  forget(name: string): void {
-    this.#nextAt.delete(name);
   }
 }
