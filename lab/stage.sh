@@ -1,6 +1,6 @@
 # Sourced by the scripts of this folder, first thing: a Docker engine with the cleat drivers to run on, and the words that the
 # scripts are told in. The engine is this machine's when one runs, otherwise one in namespaces of its own (lab/stage.ts);
-# `--own` asks for the latter. The scripts undo what they did when they end, however they end.
+# `--own` asks for the latter, `--shim` for cleat-shim instead. The scripts undo what they did when they end, however they end.
 #
 #   step TEXT               what comes now
 #   show COMMAND...         a command and its output
@@ -15,10 +15,12 @@ if [ -z "${CLEAT_LAB_STAGE:-}" ]; then
     case $argument in
       -h | --help)
         sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
-        echo "usage: $0 [--own]    --own: on an engine of its own, even if this machine runs one"
+        echo "usage: $0 [--own | --shim]"
+        echo "  --own    on a Docker engine of its own, even if this machine runs one"
+        echo "  --shim   on cleat-shim"
         exit 0
         ;;
-      --own) ;;
+      --own | --shim) ;;
       *)
         echo "$0 does not know \"$argument\"; try --help" >&2
         exit 2

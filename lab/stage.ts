@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process';
 import { startDaemon } from '../test/support/daemon.ts';
 import { startEngine } from '../test/support/engine.ts';
-import { createHost } from '../test/support/host.ts';
+import { createHost, type Host } from '../test/support/host.ts';
 import { childrenOf } from '../test/support/process.ts';
 import { installPackages } from './setup/debian.ts';
+import { ensureImageArchive } from './setup/images.ts';
 import { ensureDaemon, stopDaemon } from './setup/own-daemons.ts';
 import { enginePackages, runtimePackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
@@ -21,7 +22,7 @@ let interrupt: ((signal: NodeJS.Signals) => void) | undefined;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt?.(signal));
 
 installPackages(runtimePackages);
-const docker = args.includes('--own') ? undefined : await findDocker();
+const docker = args.includes('--own') || args.includes('--shim') ? undefined : await findDocker();
 process.exitCode = docker ? await onThisMachine() : await onItsOwn();
 
 async function onThisMachine(): Promise<number> {
@@ -41,14 +42,27 @@ async function onItsOwn(): Promise<number> {
   const host = await createHost({ name: 'lab' });
   try {
     await startDaemon('networkd', host, { logLevel: 'info' });
-    const engine = await startEngine({ version: '20.10', host });
-    const version = await engine.docker('version', '--format', '{{.Server.Version}}');
-    say(`running on Docker ${version} in namespaces of its own`);
+    const env = args.includes('--shim') ? await shimIn(host) : await dockerIn(host);
     const enter = ['nsenter', '-t', String(host.pid), '-n', '-m', '-p', '-u', 'setsid', 'bash', script as string];
-    return await run(enter, { CLEAT_LAB_IMAGE: 'busybox', DOCKER_HOST: 'unix:///run/docker.sock' });
+    return await run(enter, { CLEAT_LAB_IMAGE: 'busybox', ...env });
   } finally {
     await host.close();
   }
+}
+
+async function dockerIn(host: Host): Promise<{ DOCKER_HOST: string }> {
+  const engine = await startEngine({ version: '20.10', host });
+  const version = await engine.docker('version', '--format', '{{.Server.Version}}');
+  say(`running on Docker ${version} in namespaces of its own`);
+  return { DOCKER_HOST: 'unix:///run/docker.sock' };
+}
+
+async function shimIn(host: Host): Promise<{ DOCKER_HOST: string }> {
+  const env = { DOCKER_HOST: 'unix:///run/cleat/docker.sock' };
+  for (const name of ['volumed', 'logd', 'shim'] as const) await startDaemon(name, host, { logLevel: 'info' });
+  await host.run('docker', ['import', '--change', 'CMD ["sh"]', ensureImageArchive('busybox'), 'busybox'], { env });
+  say('running on cleat-shim in namespaces of its own');
+  return env;
 }
 
 /**

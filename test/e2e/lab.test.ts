@@ -49,7 +49,7 @@ test('where an engine runs, a script runs there, and leaves the host as it was',
 test('--help prints the header, a wrong flag is refused', () => {
   const help = spawnSync(`${lab}${scripts[0]}`, ['--help'], { encoding: 'utf8' });
   is(help.status, 0);
-  match(help.stdout, /usage: .* \[--own\]/);
+  match(help.stdout, /usage: .* \[--own \| --shim\]/);
   is(spawnSync(`${lab}${scripts[0]}`, ['--nothing'], { encoding: 'utf8' }).status, 2);
 });
 
