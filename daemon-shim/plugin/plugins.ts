@@ -23,6 +23,7 @@ const lookMs = 500;
 
 export class Plugins {
   readonly directories: PluginDirectories;
+  readonly #closing = new AbortController();
   readonly #active = new Map<string, Promise<ActivePlugin>>();
 
   constructor(directories: PluginDirectories) {
@@ -66,9 +67,15 @@ export class Plugins {
   }
 
   /** Drops every connection. */
-  async close(): Promise<void> {
-    const plugins = await Promise.allSettled(this.#active.values());
-    for (const plugin of plugins) if (plugin.status === 'fulfilled') plugin.value.client.close();
+  close(): void {
+    this.#closing.abort();
+    // One that is still being looked for, or hangs in its activation, is not waited for.
+    for (const active of this.#active.values()) {
+      active.then(
+        ({ client }) => client.close(),
+        () => {},
+      );
+    }
   }
 
   #activate(name: string): Promise<ActivePlugin> {
@@ -84,7 +91,7 @@ export class Plugins {
   async #find(name: string): Promise<ActivePlugin> {
     let address: PluginAddress;
     try {
-      address = await discoverPlugin(name, this.directories);
+      address = await discoverPlugin(name, this.directories, undefined, this.#closing.signal);
     } catch (error) {
       throw new ApiError(404, `plugin "${name}" not found`, { cause: error });
     }

@@ -1,5 +1,6 @@
 /** Image archives made by hand, well formed or hostile: layers from entries, the archive as `docker save` writes it. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { TarEntry } from '../../daemon-shim/archive/tar-entry.ts';
 import { encodeHeader, endOfArchive, paddingFor } from '../../daemon-shim/archive/tar-writer.ts';
 
@@ -28,6 +29,18 @@ export interface ImageSpec {
   /** What the archive holds instead: compressed, or something else. */
   readonly stored?: readonly Buffer[];
   readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** One program that does everything, and what a root needs besides. */
+export function busyboxLayer(): Buffer {
+  return makeTar([
+    { name: 'bin/busybox', mode: 0o755, content: readFileSync('/bin/busybox') },
+    ...['sh', 'sleep', 'true', 'cat', 'ls', 'echo'].map((applet) => ({
+      ...{ name: `bin/${applet}`, type: 'symlink' as const, linkName: 'busybox' },
+    })),
+    { name: 'etc/passwd', content: 'root:x:0:0:root:/root:/bin/sh\n' },
+    { name: 'tmp/', type: 'directory', mode: 0o1777 },
+  ]);
 }
 
 export function digestOf(bytes: Buffer): string {
