@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { callControl } from '../../plugins/cli/control.ts';
 import { PluginClient } from '../../plugins/sdk/client.ts';
 import { eventually } from '../support/deadline.ts';
+import type { HostProcess } from '../support/process.ts';
 import { requires } from '../support/requires.ts';
 import { ask, bindings, type Container, createLab, type Lab, networkRequest, newId, serve } from './bridge-lab.ts';
 
@@ -168,16 +169,18 @@ async function killInside(verb: (typeof verbs)[number], when: number): Promise<v
   const pid = await lab.daemon.pid();
   const syscalls = 'sendto,sendmsg,pwrite64,fdatasync,bind';
   const strace = await attach(pid, `-e trace=${syscalls} -e inject=${syscalls}:signal=KILL:when=${when}`);
-  const answered = await calls[verb]().then(
-    () => true,
-    () => false,
+  const outcome = await calls[verb]().then(
+    () => 'answered',
+    (error: { code?: string }) => (error.code === 'PROTO_REMOTE' ? 'refused' : 'died'),
   );
-  await strace.detach();
+  // strace ends with the process that it looks at.
+  if (outcome === 'died') await eventually('strace ended', () => !strace.running());
+  else if (strace.running()) await strace.kill();
   if (lab.daemon.running()) await lab.daemon.kill();
   await lab.daemon.start();
   await checkAgreement(label);
   // As an engine does after a failure, or goes on after success: whatever it asks for must work.
-  if (!answered) await calls[verb]();
+  if (outcome !== 'answered') await calls[verb]();
   for (const later of verbs.slice(verbs.indexOf(verb) + 1)) await calls[later]();
   assert.is(await links(), '', `${label}: links are left`);
   assert.equal([await control('/networks'), await control('/endpoints'), await control('/ports')], [[], [], []], label);
@@ -202,7 +205,7 @@ async function checkAgreement(label: string): Promise<void> {
   assert.is((text.match(/(tcp|udp) \. [0-9-]+ : 192\.0\.2\.2/g) ?? []).length, four.length, label);
 }
 
-async function attach(pid: number, flags: string): Promise<{ detach(): Promise<void> }> {
+async function attach(pid: number, flags: string): Promise<HostProcess> {
   const tracer = lab.host.start('bash', [
     '-c',
     `exec strace -f -q -p ${await pidInside(pid)} ${flags} -o ${join(lab.host.dir, 'strace')}`,
@@ -215,7 +218,7 @@ async function attach(pid: number, flags: string): Promise<{ detach(): Promise<v
     },
     { everyMs: 5 },
   );
-  return { detach: async () => void (tracer.running() && (await tracer.kill())) };
+  return tracer;
 }
 
 /** The host has a process namespace of its own. */
