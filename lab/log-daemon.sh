@@ -10,7 +10,7 @@ undo rm -rf "$WORK"
 bin=$(dirname "$(readlink -f "$0")")/../bin
 
 if [ -S /run/docker/plugins/cleat-json-file.sock ]; then
-  RUN=/run/cleat STATE=/var/lib/cleat
+  RUN=/run/cleat STATE=${CLEAT_LAB_STATE:-/var/lib/cleat}
 else
   RUN=$WORK/run STATE=$WORK/state
   "$bin/cleat-logd" --run-dir "$RUN" --state-dir "$STATE" >"$WORK/logd.log" 2>&1 &

@@ -13,7 +13,8 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/stage.sh"
 near=near$ID far=far$ID web=web$ID ann=ann$ID cat=cat$ID out=out$ID port=8088
 serve='echo "hello from web" >/www/index.html; httpd -p 81 -h /www; exec httpd -f -p 80 -h /www'
-fetch() { echo "curl -sS --max-time 3 http://$1/"; }
+fetch() { echo "curl -sS --max-time 10 http://$1/"; }
+knock() { echo "curl -sS --max-time 2 http://$1/"; }
 
 step 'Another host, as a namespace with a cable to this one'
 undo ip netns del "$out"
@@ -48,15 +49,15 @@ check 'by the gateway of the network' $(fetch 10.99.1.1:$port)
 
 step 'From containers, through the port of the host'
 check 'of the same network: out to the host and back through the same bridge (hairpin)' \
-  docker exec "$ann" timeout 3 wget -q -O- "http://192.0.2.1:$port/"
-check 'of another network' docker exec "$cat" timeout 3 wget -q -O- "http://192.0.2.1:$port/"
+  docker exec "$ann" timeout 10 wget -q -O- "http://192.0.2.1:$port/"
+check 'of another network' docker exec "$cat" timeout 10 wget -q -O- "http://192.0.2.1:$port/"
 
 step 'Ports that are not published do not answer, also to a host that knows the way'
 show ip -n "$out" route add 10.99.1.0/24 via 192.0.2.1
-refute 'port 81 of web from outside' nsenter --net="/run/netns/$out" $(fetch 10.99.1.2:81)
-refute 'port 80 of web by its own address from outside' nsenter --net="/run/netns/$out" $(fetch 10.99.1.2:80)
-refute 'port 81 of web from another network' docker exec "$cat" timeout 3 wget -q -O- http://10.99.1.2:81/
-check 'while a neighbour on the network may' docker exec "$ann" timeout 3 wget -q -O- "http://$web:81/"
+refute 'port 81 of web from outside' nsenter --net="/run/netns/$out" $(knock 10.99.1.2:81)
+refute 'port 80 of web by its own address from outside' nsenter --net="/run/netns/$out" $(knock 10.99.1.2:80)
+refute 'port 81 of web from another network' docker exec "$cat" timeout 2 wget -q -O- http://10.99.1.2:81/
+check 'while a neighbour on the network may' docker exec "$ann" timeout 10 wget -q -O- "http://$web:81/"
 
 step 'A port that is taken is refused, and the error names who holds it'
 undo docker rm -f "thief$ID"
@@ -64,4 +65,4 @@ refute 'a second container cannot have it' docker run -d --name "thief$ID" --net
 
 step 'When the container goes, so does its port'
 show docker stop -t 0 "$web"
-refute 'nothing answers on the port' nsenter --net="/run/netns/$out" $(fetch 192.0.2.1:$port)
+refute 'nothing answers on the port' nsenter --net="/run/netns/$out" $(knock 192.0.2.1:$port)

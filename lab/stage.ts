@@ -1,5 +1,6 @@
 /** Runs a lab script on an engine with the cleat drivers: this machine's, or one in namespaces of its own. See stage.sh. */
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { startDaemon } from '../test/support/daemon.ts';
 import { startEngine } from '../test/support/engine.ts';
 import { createHost, type Host } from '../test/support/host.ts';
@@ -57,8 +58,8 @@ async function dockerIn(host: Host): Promise<{ DOCKER_HOST: string }> {
   return { DOCKER_HOST: 'unix:///run/docker.sock' };
 }
 
-async function shimIn(host: Host): Promise<{ DOCKER_HOST: string }> {
-  const env = { DOCKER_HOST: 'unix:///run/cleat/docker.sock' };
+async function shimIn(host: Host): Promise<Readonly<Record<string, string>>> {
+  const env = { DOCKER_HOST: 'unix:///run/cleat/docker.sock', CLEAT_LAB_STATE: join(host.dir, 'state') };
   for (const name of ['volumed', 'logd', 'shim'] as const) await startDaemon(name, host, { logLevel: 'info' });
   await host.run('docker', ['import', '--change', 'CMD ["sh"]', ensureImageArchive('busybox'), 'busybox'], { env });
   say('running on cleat-shim in namespaces of its own');
