@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { RouteSocket } from '../linux/netlink/route-socket.ts';
 import { Nftables } from '../linux/nftables/context.ts';
 import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
+import { PluginError } from '../sdk/errors.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
@@ -42,7 +43,7 @@ export const networkDaemon: DaemonSpec = {
 export async function startNetworkService(context: DaemonContext): Promise<Service> {
   const { log, config, stateDir } = context;
   const store = openStore(join(stateDir, 'networkd.db'), { log });
-  const filter = new Nftables();
+  const filter = openPacketFilter();
   const firewall = new Firewall(filter, log);
   const registry = new NetworkRegistry((error) => log.error({ err: error }, 'a listener of the registry failed'));
   const publisher = new Publisher({
@@ -128,6 +129,17 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
       store.close();
     },
   };
+}
+
+function openPacketFilter(): Nftables {
+  try {
+    return new Nftables();
+  } catch (error) {
+    throw new PluginError('NET_FIREWALL', `the packet filter cannot be used: ${(error as Error).message}`, {
+      hint: 'install the package nftables, whose library libnftables.so.1 is needed; `cleat doctor` tells more',
+      cause: error,
+    });
+  }
 }
 
 function nameEndpoint(names: EngineNames, endpointId: string): string {

@@ -1,6 +1,7 @@
 /** Published ports by traffic: from outside, from the host by all its addresses, from containers, over IPv4 and IPv6. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { eventually } from '../support/deadline.ts';
 import { requires } from '../support/requires.ts';
 import { ask, type Container, createLab, type Lab, serve } from './bridge-lab.ts';
 
@@ -174,6 +175,38 @@ test('a port is free again after its endpoint', async () => {
   const two = await lab.container(net, { address: '192.0.2.31/25', ports: ['8888:80'] });
   await two.remove();
   assert.not.match(await lab.host.sh('nft list table inet cleat'), /8888/);
+});
+
+test('SCTP is published in the kernel, and not through the proxy', async () => {
+  const one = await lab.container(net, {
+    address: '192.0.2.40/25',
+    address6: '2001:db8:1::40/64',
+    ports: ['9:9/sctp'],
+  });
+  const table = await lab.host.sh('nft list table inet cleat');
+  assert.match(table, /sctp \. 9 : 192\.0\.2\.40 \. 9/);
+  assert.match(table, /sctp \. 9 : 2001:db8:1::40 \. 9/);
+  assert.is(table.split('sctp . 9').length - 1, 2);
+  await one.remove();
+});
+
+test('10 000 ports: one element in each map, no sockets, and a process that takes one later is told', async () => {
+  const sockets = async () => Number(await lab.host.sh('ss -Htuan | wc -l'));
+  const before = await sockets();
+  const many = await lab.container(net, { address: '192.0.2.50/25', ports: ['20000-29999:20000-29999'] });
+  assert.is(await sockets(), before);
+  assert.match(await lab.host.sh('nft list map inet cleat publish4_ranges'), /tcp \. 20000-29999 : 192\.0\.2\.50/);
+  await serve(many, lab.host, 'many', 'TCP6-LISTEN:25000');
+  assert.match(await ask(lab.outside, '198.51.100.1', 25000), /^many /);
+  lab.host.start('socat', ['TCP4-LISTEN:26000,reuseaddr,fork', 'SYSTEM:echo']);
+  const line = await eventually('the conflict in the log', () =>
+    lab.daemon
+      .log()
+      .split('\n')
+      .find((text) => text.includes('a process listens on a published port')),
+  );
+  assert.match(line, /"port":26000,"process":"socat \(pid \d+\)"/);
+  await many.remove();
 });
 
 async function assertRefused(ports: string[], words: RegExp): Promise<void> {
