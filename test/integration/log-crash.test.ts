@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeLogFrame } from '../../plugins/sdk/index.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { eventually } from '../support/deadline.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { type LogSession, logInfo, openLogSession } from '../support/log-session.ts';
 import { requires } from '../support/requires.ts';
@@ -85,6 +86,7 @@ test('a FIFO that lost its engine ends the session at the restart', async () => 
   const session = openLogSession(logd, 'cleat-json-file', logInfo({}));
   await session.start();
   await session.write('before');
+  await eventually('the line is read from the pipe', async () => (await session.lines()).includes('before'));
   await logd.kill();
   await session.write('in the pipe');
   session.vanish();
