@@ -30,7 +30,7 @@ export function ensureBridge(socket: RouteSocket, plan: BridgePlan): void {
   const { bridge } = plan;
   try {
     if (!findLink(socket, bridge)) {
-      const mac = macFromId(plan.networkId);
+      const mac = plan.macAddress ?? macFromId(plan.networkId);
       // The alias in the same call: whatever interrupts us, a bridge of ours can be told from others.
       socket.apply(
         createLink({ kind: 'bridge', name: bridge, mac }),

@@ -36,10 +36,16 @@ import type { Publisher } from '../publish/publisher.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { checkHostSubnets, findClash, type KnownNetwork } from './conflicts.ts';
 import { ensureBridge, findForeignBridge } from './device.ts';
-import { parseEndpointOptions, parseNetworkOptions, type ServiceOptions } from './options.ts';
+import { driverName, parseEndpointOptions, parseNetworkOptions, type ServiceOptions } from './options.ts';
 import { type BridgePlan, gatewayFor, planBridge, planNetwork } from './plan.ts';
 import { type BridgeRecords, type EndpointRecord, type NetworkRecord, openBridgeRecords } from './records.ts';
 import { publishTarget, registryEndpoint, registryNetwork } from './views.ts';
+
+/** A driver whose networks are bridges and something more. */
+export interface BridgeKind {
+  readonly records: 'bridge' | 'overlay';
+  refine(plan: BridgePlan): BridgePlan;
+}
 
 export interface BridgeParts {
   readonly store: Store;
@@ -55,6 +61,8 @@ export interface BridgeParts {
     warn(fields: object, message: string): void;
   };
   readonly isForgotten: (endpointId: string) => boolean;
+  /** What another driver that bridges does differently; default: nothing. */
+  readonly kind?: BridgeKind;
   /** Called when a network has changed what the host must let through. */
   readonly onFirewallUse: () => void;
   readonly now: () => Date;
@@ -71,9 +79,13 @@ export class BridgeDriver implements NetworkDriver {
   /** What follows from each network's record. */
   readonly #plans = new Map<string, BridgePlan>();
 
+  get #name(): string {
+    return this.parts.services.driver ?? driverName;
+  }
+
   constructor(parts: BridgeParts) {
     this.parts = parts;
-    this.records = openBridgeRecords(parts.store);
+    this.records = openBridgeRecords(parts.store, parts.kind?.records);
   }
 
   async gwAllocCheck(request: GwAllocCheckRequest): Promise<GwAllocCheckReply> {
@@ -89,7 +101,7 @@ export class BridgeDriver implements NetworkDriver {
     const { socket, firewall, registry, services } = this.parts;
     const known = this.records.networks.get(request.networkId);
     const planned = planNetwork(request, services, { createdAt: known?.createdAt ?? this.parts.now().toISOString() });
-    const plan = planBridge(planned, services);
+    const plan = this.#planFor(planned);
     if (!known) await this.#checkConflicts(plan);
     const foreign = findForeignBridge(socket, plan);
     const record: NetworkRecord = { ...planned, madeByUs: foreign === undefined };
@@ -248,7 +260,7 @@ export class BridgeDriver implements NetworkDriver {
     if (record) return record;
     throw new PluginError(
       'NET_NETWORK_UNKNOWN',
-      `cleat-bridge has no record of the network ${networkId.slice(0, 12)}`,
+      `${this.#name} has no record of the network ${networkId.slice(0, 12)}`,
       {
         hint: 'its state folder may have been lost: remove the network and create it again',
       },
@@ -258,10 +270,15 @@ export class BridgeDriver implements NetworkDriver {
   plan(networkId: string): BridgePlan {
     let plan = this.#plans.get(networkId);
     if (!plan) {
-      plan = planBridge(this.network(networkId), this.parts.services);
+      plan = this.#planFor(this.network(networkId));
       this.#plans.set(networkId, plan);
     }
     return plan;
+  }
+
+  #planFor(record: Omit<NetworkRecord, 'madeByUs'>): BridgePlan {
+    const plan = planBridge(record, this.parts.services);
+    return this.parts.kind?.refine(plan) ?? plan;
   }
 
   endpointsOf(networkId: string): EndpointRecord[] {
@@ -302,7 +319,7 @@ export class BridgeDriver implements NetworkDriver {
     if (record) return record;
     throw new PluginError(
       'NET_ENDPOINT_UNKNOWN',
-      `cleat-bridge has no record of the endpoint ${endpointId.slice(0, 12)}`,
+      `${this.#name} has no record of the endpoint ${endpointId.slice(0, 12)}`,
       {
         hint: 'start the container again',
       },

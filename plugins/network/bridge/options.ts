@@ -74,17 +74,21 @@ export type BridgeEndpointOptions = OptionValues<typeof endpointSchema>;
 export interface ServiceOptions {
   readonly network: OptionSchema;
   readonly endpoint: OptionSchema;
+  /** Name of the driver that bridges; default this one's. */
+  readonly driver?: string;
 }
 
 export const noServiceOptions: ServiceOptions = { network: {}, endpoint: {} };
 
 export function parseNetworkOptions(given: Readonly<Record<string, string>>, services: ServiceOptions): BridgeOptions {
-  return parseOptions({ ...services.network, ...networkSchema }, given, { driver: driverName });
+  return parseOptions({ ...services.network, ...networkSchema }, given, { driver: services.driver ?? driverName });
 }
 
 export function parseEndpointOptions(
   given: Readonly<Record<string, string>>,
   services: ServiceOptions,
 ): BridgeEndpointOptions {
-  return parseOptions({ ...services.endpoint, ...endpointSchema }, given, { driver: `${driverName} endpoint` });
+  return parseOptions({ ...services.endpoint, ...endpointSchema }, given, {
+    driver: `${services.driver ?? driverName} endpoint`,
+  });
 }

@@ -12,6 +12,7 @@ import { unreachableHops } from '../link/static-routes.ts';
 import type { FamilyRules, NetworkRules } from '../publish/table.ts';
 import {
   type BridgeOptions,
+  driverName,
   type GatewayMode,
   networkSchema,
   parseNetworkOptions,
@@ -31,10 +32,14 @@ export interface PoolPlan {
 
 export interface BridgePlan {
   readonly networkId: string;
+  /** The driver's name as users type it. */
+  readonly driver: string;
   readonly options: BridgeOptions;
   readonly bridge: string;
   readonly internal: boolean;
   readonly pools: readonly PoolPlan[];
+  /** Of the bridge; absent: one that follows from the network's id. */
+  readonly macAddress?: string;
   /** Absent: the MTU of the interface that the default route goes by. */
   readonly mtu?: number;
   readonly routes: readonly StaticRoute[];
@@ -83,6 +88,7 @@ export function planBridge(record: Omit<NetworkRecord, 'madeByUs'>, services: Se
   const bridge = options.bridgeName ?? bridgeName(record.networkId);
   return {
     networkId: record.networkId,
+    driver: services.driver ?? driverName,
     options,
     bridge,
     internal: record.internal,

@@ -52,9 +52,10 @@ export interface BridgeRecords {
   readonly endpoints: Table<EndpointRecord>;
 }
 
-export function openBridgeRecords(store: Store): BridgeRecords {
+/** `kind`: each driver that bridges has records of its own. */
+export function openBridgeRecords(store: Store, kind: 'bridge' | 'overlay' = 'bridge'): BridgeRecords {
   return {
-    networks: store.table<NetworkRecord>('bridge.networks', { version: 1 }),
-    endpoints: store.table<EndpointRecord>('bridge.endpoints', { version: 1 }),
+    networks: store.table<NetworkRecord>(`${kind}.networks`, { version: 1 }),
+    endpoints: store.table<EndpointRecord>(`${kind}.endpoints`, { version: 1 }),
   };
 }

@@ -18,7 +18,12 @@ const settleMs = 200;
 /** Reads the records and brings the kernel to them; rules are noted in the firewall and written by the caller. */
 export function startBridge(parts: NetworkParts, services: ServiceOptions = noServiceOptions): NetworkPart {
   const log = parts.context.log.child({ driver: driverName });
-  const driver = new BridgeDriver({ ...parts, services, log, now: () => new Date() });
+  return runBridges(new BridgeDriver({ ...parts, services, log, now: () => new Date() }), driverName);
+}
+
+/** For every driver whose networks are bridges: restored now, watched from `started` on. */
+export function runBridges(driver: BridgeDriver, name: string): NetworkPart {
+  const { log } = driver.parts;
   const startedAt = Date.now();
   restoreBridges(driver);
   let timer: NodeJS.Timeout | undefined;
@@ -38,7 +43,7 @@ export function startBridge(parts: NetworkParts, services: ServiceOptions = noSe
     soon ??= setTimeout(check, settleMs).unref();
   };
   return {
-    plugins: [{ name: driverName, network: driver }],
+    plugins: [{ name, network: driver }],
     links: () => [
       ...driver.known().map(({ bridge }) => bridge),
       ...driver.records.endpoints.entries().map(([endpointId]) => hostEndName(endpointId)),

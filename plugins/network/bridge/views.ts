@@ -1,14 +1,13 @@
 /** Records as others see them: the registry, the publisher. Pure. */
 import type { PublishTarget } from '../publish/port-binding.ts';
 import type { RegistryEndpoint, RegistryNetwork } from '../registry.ts';
-import { driverName } from './options.ts';
 import type { BridgePlan } from './plan.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 
 export function registryNetwork(plan: BridgePlan, record: NetworkRecord): RegistryNetwork {
   return {
     networkId: record.networkId,
-    driver: driverName,
+    driver: plan.driver,
     options: record.options,
     internal: record.internal,
     pools: plan.pools.map(({ pool, bridgeAddress, gateway }) => {
