@@ -48,7 +48,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
   try {
     const engine = makeEngine(config, context, undo);
     await engine.images.layers.removeLeftovers();
-    await engine.images.collect();
+    engine.images.collect();
     const watcher = watchContainerExits(engine);
     undo.push(() => watcher.close());
     const stopping = new AbortController();

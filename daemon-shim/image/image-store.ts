@@ -139,8 +139,8 @@ export class ImageStore {
   }
 
   /** Removes the layers that no image needs any more. */
-  async collect(): Promise<void> {
-    await this.layers.collect(new Set(this.listAll().flatMap((image) => image.diffIds)));
+  collect(): void {
+    this.layers.collect(new Set(this.listAll().flatMap((image) => image.diffIds)));
   }
 
   /** Names of the unpacked layers below `layers.folder`, the topmost first, as overlayfs takes its `lowerdir`. */

@@ -140,16 +140,20 @@ export class LayerStore {
     if (found !== layer.diffId) throw new ApiError(500, `layer ${layer.diffId} is damaged: its digest is ${found}`);
   }
 
-  /** Removes layers that nothing uses; `used` are the diff IDs that images and containers need. */
-  async collect(used: ReadonlySet<string>): Promise<LayerRecord[]> {
+  /**
+   * Removes layers that nothing uses; `used` are the diff IDs that images and containers need. They are out of the way when
+   * this returns; their files go in the background, or at the next start.
+   */
+  collect(used: ReadonlySet<string>): void {
     const unused = this.list().filter((layer) => !used.has(layer.diffId) && !this.#pins.has(layer.diffId));
     // Records first: what is left of a removal cut short has no record, and goes at the next start.
     for (const layer of unused) this.#table.delete(layer.diffId);
     for (const layer of unused) {
       rmSync(this.#blobPath(layer.diffId), { force: true });
-      await removeTree(this.path(layer));
+      const doomed = join(this.#dataRoot, 'tmp', `${layer.name}-${randomBytes(8).toString('hex')}`);
+      renameSync(this.path(layer), doomed);
+      removeTree(doomed).catch(() => {});
     }
-    return unused;
   }
 
   /** At the start, before anything is loaded: what a crash left half made, or half removed. */

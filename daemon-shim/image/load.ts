@@ -30,7 +30,7 @@ export async function loadImages(
   } finally {
     await removeTree(folder);
     // Layers of an image that could not be finished.
-    await engine.images.collect();
+    engine.images.collect();
   }
 }
 

@@ -44,7 +44,7 @@ export async function removeImage(
   }
   // With its last name gone, only what nobody can force is still in the way of a removal by name.
   await removeWhole(engine, image.id, options, { quiet: !byId, isTop: true }, records);
-  await engine.images.collect();
+  engine.images.collect();
   return records;
 }
 

@@ -6,6 +6,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { suite } from 'uvu';
 import { getXattr } from '../../plugins/linux/special-file.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { eventually } from '../support/deadline.ts';
 import { callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { digestOf, dockerArchive, type EntrySpec, makeTar, ociArchive } from '../support/image-archive.ts';
@@ -58,10 +59,11 @@ async function removeAll(): Promise<void> {
   }
 }
 
-function assertNothingLeft(what: string): void {
+async function assertNothingLeft(what: string): Promise<void> {
+  // Files of what was removed go in the background.
+  await eventually(`${what}: nothing temporary`, () => readdirSync(join(dataRoot(), 'tmp')).length === 0);
   assert.deepEqual(layers(), [], `${what}: layers`);
   assert.deepEqual(readdirSync(join(dataRoot(), 'blobs')), [], `${what}: blobs`);
-  assert.deepEqual(readdirSync(join(dataRoot(), 'tmp')), [], `${what}: temporary files`);
 }
 
 async function unpack(entries: readonly EntrySpec[]): Promise<string> {
@@ -156,7 +158,7 @@ test('every compression and both kinds of archive', async () => {
   };
   for (const [kind, archive] of Object.entries(archives)) {
     await removeAll();
-    assertNothingLeft(kind);
+    await assertNothingLeft(kind);
     const { lines, error } = await load(archive);
     assert.equal(error, undefined, kind);
     assert.equal(lines.at(-1)?.stream, 'Loaded image: same:1\n', kind);
@@ -186,7 +188,7 @@ test('archives that lead out of their folder', async () => {
   for (const [what, entries] of Object.entries(refused)) {
     const { error } = await load(dockerArchive({ tag: 'bad:1', layers: [makeTar(entries)] }));
     assert.ok(error, `${what}: refused`);
-    assertNothingLeft(what);
+    await assertNothingLeft(what);
   }
   assert.equal(existsSync(outside), false);
 });
@@ -252,7 +254,7 @@ test('archives that are broken', async () => {
   for (const [what, archive] of Object.entries(refused)) {
     const { error } = await load(archive);
     assert.ok(error, `${what}: refused`);
-    assertNothingLeft(what);
+    await assertNothingLeft(what);
   }
   assert.equal((await callApi(host.path('/run/cleat/docker.sock'), 'GET', '/_ping')).status, 200);
 });
@@ -287,7 +289,7 @@ test('what a crash left half made goes at the next start', async () => {
   }
   writeFileSync(join(dataRoot(), 'blobs/half'), 'left');
   await shim.start();
-  assertNothingLeft('after a crash');
+  await assertNothingLeft('after a crash');
 });
 
 test.run();
