@@ -39,7 +39,7 @@ export interface SenderOptions {
 }
 
 const batchBytes = 64 * 1024;
-const mostLooks = 64;
+const mostEntries = 4096;
 const connectMs = 5000;
 /** A server that has taken nothing for so long, although it should, is given up. */
 const stallMs = 10_000;
@@ -138,17 +138,11 @@ export class Sender implements Delivery {
     return this.#spool.bytesAfter(this.#confirmed) >= this.#options.spool.maxBytes;
   }
 
-  /** A cursor of another life: beyond what there is, or in what retention removed. */
+  /** A cursor of another life: retention removed what it points to, perhaps everything, and counting began again. */
   #sane(position: Position): Position {
     const { files } = this.#options.journal;
-    const [oldest] = files.all;
-    if (oldest === undefined)
-      return position.sequence > 1 ? { sequence: position.sequence, offset: 0 } : this.#spool.start;
-    if (position.sequence < oldest.sequence) return this.#spool.start;
-    const newest = files.newest?.sequence ?? 0;
-    return position.sequence > newest + 1
-      ? this.#spool.start
-      : { sequence: position.sequence, offset: position.offset };
+    const known = files.find(position.sequence) !== undefined;
+    return known ? { sequence: position.sequence, offset: position.offset } : this.#spool.start;
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -211,11 +205,14 @@ export class Sender implements Delivery {
     this.#batch.clear();
     if (this.#notice.waiting) this.#add(this.#notice.take());
     // Lines that are not sent (empty ones, unfinished ones) fill no batch: they must not keep the event loop either.
-    let looks = 0;
+    let entries = 0;
     this.#read = this.#spool.read(
       this.#read,
-      (frame, origin) => this.#assembler.add(frame, origin),
-      () => this.#batch.length < batchBytes && looks++ < mostLooks,
+      (frame, origin) => {
+        entries++;
+        this.#assembler.add(frame, origin);
+      },
+      () => this.#batch.length < batchBytes && entries < mostEntries,
     );
   }
 

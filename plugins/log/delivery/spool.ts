@@ -29,8 +29,8 @@ export class Spool {
   }
 
   /**
-   * Hands out the frames of blocks from the position on while `more` says so, always whole blocks. Returns the position
-   * behind them; the same one when there is nothing new.
+   * Hands out the frames of blocks from the position on while `more` says so, always whole blocks. `more` changes its mind only
+   * through what it was handed. Returns the position behind them; the same one when there is nothing new.
    */
   read(from: Position, visit: (frame: LogFrame, origin: Position) => void, more: () => boolean): Position {
     let position = from;
