@@ -1,4 +1,5 @@
 /** A client that asks one question without pause from inside a namespace and remembers every answer with its times. */
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { decode, encode } from 'dns-packet';
 import { openUdp } from '../../plugins/linux/datagram.ts';
@@ -66,4 +67,45 @@ export function startLoad(netns: Netns, server: string, name: string, window: nu
       socket.close();
     },
   };
+}
+
+/** Sends real questions with bytes changed, added and cut; counts what comes back, and names what no DNS library can read. */
+export async function sendMutants(
+  netns: Netns,
+  server: string,
+  count: number,
+): Promise<{ replies: number; malformed: string[] }> {
+  const fd = inNetns(netns, () => openUdp({ port: 0, receiveBufferBytes: 4 << 20 }));
+  const socket = createSocket('udp4');
+  socket.bind({ fd });
+  const malformed: string[] = [];
+  let replies = 0;
+  socket.on('message', (message) => {
+    replies++;
+    try {
+      decode(message);
+    } catch {
+      malformed.push(message.toString('hex'));
+    }
+  });
+  const seeds = (['A', 'AAAA', 'SRV', 'TXT', 'PTR'] as const).flatMap((type) =>
+    ['web', 'nosuch', 'any.thing.app', 'WeB'].map((name) =>
+      encode({ type: 'query', id: 7, flags: 0x100, questions: [{ type, name }] }),
+    ),
+  );
+  for (let i = 0; i < count; i++) {
+    const seed = seeds[i % seeds.length] as Buffer;
+    const message = Buffer.concat([seed, Buffer.alloc(i % 7 === 0 ? i % 40 : 0, i)]);
+    for (let change = 0; change < i % 5; change++) message[randomInt(message.length)] = randomInt(256);
+    const length = i % 3 === 0 ? randomInt(1, message.length + 1) : message.length;
+    socket.send(message.subarray(0, length), 53, server);
+    if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  // Replies are over when none has come for a while.
+  for (let before = -1; before !== replies; ) {
+    before = replies;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  socket.close();
+  return { replies, malformed };
 }

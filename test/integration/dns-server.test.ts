@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openNetns } from '../../plugins/linux/netns.ts';
+import { PluginClient } from '../../plugins/sdk/client.ts';
 import { eventually } from '../support/deadline.ts';
 import type { HostProcess } from '../support/process.ts';
 import { requires } from '../support/requires.ts';
 import { type Container, createLab, type Lab, newId } from './bridge-lab.ts';
-import { startLoad } from './dns-load.ts';
+import { sendMutants, startLoad } from './dns-load.ts';
 
 requires('root', 'bridge', 'veth', 'nftables');
 
@@ -223,6 +224,40 @@ test('upstreams: cache, split DNS, one that is silent, one that changes, one tha
     );
     assert.is(await status(web, `${at} loop.example.org`), 'SERVFAIL');
     for (const upstream of [first, second]) await upstream.stop();
+  }));
+
+test('10 000 mutated packets on the wire: it goes on answering, and nothing that it sends is malformed', () =>
+  withLab(async (lab) => {
+    const red = await lab.network({ pools: ['10.71.0.0/24'], options: { 'cleat.dns': 'gateway' } });
+    const web = await lab.container(red, {
+      address: '10.71.0.2/24',
+      options: { 'cleat.name': 'web', 'cleat.alias': '*.app' },
+    });
+    await listening(web, '10.71.0.1');
+    using netns = openNetns(lab.host.path(web.netns));
+    const { replies, malformed } = await sendMutants(netns, '10.71.0.1', 10_000);
+    assert.ok(replies > 1000, `${replies} replies`);
+    assert.equal(malformed, []);
+    assert.is(await short(web, '@10.71.0.1 web'), '10.71.0.2');
+    assert.not.match(lab.daemon.log(), /"level":[56]0/, 'nothing is reported as a defect');
+  }));
+
+test('names that engines give with the request for an address', () =>
+  withLab(async (lab) => {
+    const ipam = new PluginClient({ url: `unix://${lab.daemon.socket('cleat-ipam')}` }).ipam;
+    const { poolId } = await ipam.requestPool({
+      addressSpace: 'cleat-local',
+      pool: '10.71.0.0/24',
+      options: {},
+      v6: false,
+    });
+    await ipam.requestAddress({ poolId, isGateway: true, serial: false, options: {}, address: '10.71.0.1' });
+    const options = { 'com.docker.network.endpoint.name': 'Newer' };
+    const { address } = await ipam.requestAddress({ poolId, isGateway: false, serial: false, options });
+    const red = await lab.network({ pools: ['10.71.0.0/24'], options: { 'cleat.dns': 'gateway' } });
+    const web = await lab.container(red, { address });
+    await listening(web, '10.71.0.1');
+    assert.is(await short(web, '@10.71.0.1 newer'), address.replace(/\/.*/, ''));
   }));
 
 test(`${rounds} alias changes under constant load: no query lost, no stale answer`, () =>
