@@ -2,7 +2,7 @@
  * Runs tests: `test/run.ts LEVEL [PART-OF-PATH...]`, LEVEL one of unit, integration, e2e, all (check and types too).
  *
  * Unit files share a few processes, for speed; when one of those breaks, its files are run again alone, to name the culprit.
- * Integration and e2e files run one after the other, each in a process group of its own with a time limit. Output is shown for
+ * Integration and e2e files run a few at a time, each in a process group of its own with a time limit. Output is shown for
  * failures only. The last line is `N passed, N failed`, and `, N skipped` when something was. Nothing executed is a failure.
  */
 import { globSync } from 'node:fs';
@@ -32,6 +32,9 @@ const fileLimit: Readonly<Record<Level, number>> = { unit: 60, integration: 300,
 /** For everything together, in minutes; what has not started by then counts as failed. */
 const totalLimit = Number(process.env['CLEAT_TEST_MINUTES'] ?? 38);
 
+/** Files of integration and e2e that run at a time; one more than processors, for each of them often waits. */
+const lanes = Number(process.env['CLEAT_TEST_LANES'] ?? availableParallelism() + 1);
+
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const started = performance.now();
@@ -56,7 +59,7 @@ for (const name of level === 'all' ? (['unit', 'integration', 'e2e'] as const) :
   const files = filesOf(name);
   if (files.length > 0) process.stdout.write(`${name}: ${files.length} files\n`);
   if (name === 'unit' && files.length > 1) await runUnits(files);
-  else for (const file of files) await runFile(name, file);
+  else await runSideBySide(name, files);
 }
 finish();
 
@@ -77,6 +80,15 @@ async function runUnits(files: readonly string[]): Promise<void> {
       else for (const file of batch) await runFile('unit', file);
     }),
   );
+}
+
+/** Every file makes its own hosts, so several run at once; much of their time is waiting for engines. */
+async function runSideBySide(name: Level, files: readonly string[]): Promise<void> {
+  const waiting = [...files];
+  const lane = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runFile(name, file);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
 }
 
 async function runFile(name: Level, file: string): Promise<void> {
