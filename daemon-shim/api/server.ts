@@ -101,6 +101,7 @@ async function answerError(
   reply: FastifyReply,
 ): Promise<void> {
   const statusCode = error instanceof ApiError ? error.statusCode : (error.statusCode ?? 500);
-  if (statusCode >= 500) request.log.error({ err: error, url: request.originalUrl }, 'request failed');
+  if (statusCode >= 500 && statusCode !== 501)
+    request.log.error({ err: error, url: request.originalUrl }, 'request failed');
   await reply.code(statusCode).send({ message: error.message });
 }

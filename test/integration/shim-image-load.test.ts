@@ -1,7 +1,9 @@
 /** docker load in the shim: what is unpacked, byte for byte and bit for bit; and archives that mean harm. */
 import * as assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { suite } from 'uvu';
 import { getXattr } from '../../plugins/linux/special-file.ts';
@@ -13,6 +15,9 @@ import { digestOf, dockerArchive, type EntrySpec, makeTar, ociArchive } from '..
 import { requires } from '../support/requires.ts';
 
 requires('root', 'overlayfs');
+
+/** How often it is killed. */
+const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 3);
 
 const test = suite('docker load');
 let host: Host;
@@ -278,6 +283,45 @@ test('an image of 120 layers runs through a page of mount options', async () => 
   assert.equal(exported.status, 200);
   assert.match(String(exported.body), /file119/);
   assert.equal((await api('DELETE', '/containers/many')).status, 204);
+});
+
+test('a client that goes away half way leaves nothing', async () => {
+  await removeAll();
+  const archive = dockerArchive({
+    tag: 'half:1',
+    layers: [makeTar([{ name: 'big', content: Buffer.alloc(8 << 20) }])],
+  });
+  await new Promise<void>((resolve) => {
+    const call = request({
+      ...{ socketPath: host.path('/run/cleat/docker.sock'), method: 'POST', path: '/images/load' },
+      headers: { 'content-type': 'application/x-tar', 'content-length': archive.length },
+    });
+    call.on('error', () => resolve());
+    call.write(archive.subarray(0, 4 << 20), () => call.destroy());
+  });
+  await assertNothingLeft('a client that went away');
+});
+
+test('killed at any moment of a load, it starts clean and loads again', async () => {
+  await removeAll();
+  const content = Buffer.alloc(24 << 20, 'x');
+  const archive = dockerArchive({
+    tag: 'killed:1',
+    layers: [makeTar([{ name: 'a', content }]), makeTar([{ name: 'b', content }])],
+  });
+  for (let round = 0; round < rounds; round += 1) {
+    const loading = load(archive).catch(() => undefined);
+    await delay(Math.random() * 300);
+    await shim.kill();
+    await loading;
+    await shim.start();
+    const images = (await callApi(host.path('/run/cleat/docker.sock'), 'GET', '/images/json')).body as unknown[];
+    // All of it or nothing.
+    if (images.length === 0) await assertNothingLeft(`round ${round}`);
+    else assert.equal(layers().length, 2);
+    await removeAll();
+  }
+  assert.equal((await load(archive)).error, undefined);
 });
 
 test('what a crash left half made goes at the next start', async () => {
