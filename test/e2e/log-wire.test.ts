@@ -72,9 +72,9 @@ function normalised(data: Buffer, id: string): string {
     .replaceAll(/"timestamp":\d+(\.\d+)?,/g, '"timestamp":TIME,');
 }
 
-/** One by one, so that a difference is shown alone. */
+/** One by one, so that a difference is shown alone; sorted, since an engine may read stderr before stdout on a busy machine. */
 function messages(text: string): string[] {
-  return text.split(/(?<=\n)|(?<=\}\0?)(?=\{"version)/);
+  return text.split(/(?<=\n)|(?<=\}\0?)(?=\{"version)/).sort();
 }
 
 function unpacked(data: Buffer): Buffer {
