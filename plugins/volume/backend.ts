@@ -77,6 +77,8 @@ export interface Backend<C extends CommonConfig> {
   keepMs?(config: C): number;
   /** Asks the server behind an attached volume; says what is wrong with it. Absent where there is no server. */
   probe?(volume: BackendVolume<C>, budget: Budget): Promise<Trouble | undefined>;
+  /** Called once at the start, when all volumes have been looked for in this mount table: takes away what none of them has. */
+  settle?(mounts: readonly MountEntry[]): void;
   /** More for Status. */
   describe?(volume: BackendVolume<C>): Readonly<Record<string, unknown>>;
 }

@@ -66,6 +66,7 @@ export async function restoreVolumes<C extends CommonConfig>(
     volumes.health.set(record.name, backend.ownsFileSystem(volumes.volume(record).config) ? 'mounted' : 'idle');
     if (record.holds.length === 0 && mounted.has(record.name)) void volumes.attachments.detachSoon(record.name);
   }
+  backend.settle?.(mounts);
   await unmountStrangers(volumes, facts);
   reportUnknownData(volumes, facts);
   return wanted;

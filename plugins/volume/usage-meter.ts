@@ -1,9 +1,11 @@
 /** Measures in the background how much a volume holds: one measurement at a time for each, and not more often than needed. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Budget } from './backend.ts';
 import { startBudget } from './mount-deadline.ts';
 
 const timeoutMs = 60_000;
+const afterMs = 20;
 /** A measurement is repeated when it is older than this, or than ten times what it took. */
 const minAgeMs = 2_000;
 
@@ -20,7 +22,9 @@ export class UsageMeter {
     const started = performance.now();
     if (this.#running.has(name) || started < (this.#nextAt.get(name) ?? 0)) return;
     this.#running.add(name);
-    void measure(startBudget(timeoutMs))
+    // Later: starting a process holds up the event loop, and with it the answer that this belongs to.
+    void delay(afterMs)
+      .then(() => measure(startBudget(timeoutMs)))
       .catch((error: unknown) => this.#log.debug({ volume: name, err: error }, 'usage could not be measured'))
       .finally(() => {
         this.#running.delete(name);

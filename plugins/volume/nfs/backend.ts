@@ -5,6 +5,7 @@ import type { Attached, Backend, BackendVolume, Budget, Trouble, Usage } from '.
 import { ownershipOf } from '../common-options.ts';
 import { measureFileSystem } from '../file-system-usage.ts';
 import type { Layout } from '../layout.ts';
+import { startBudget } from '../mount-deadline.ts';
 import { ensureBound, ensureUnmounted, unmountRemote } from '../mounting.ts';
 import { applyOwnership } from '../ownership.ts';
 import type { Details } from '../records.ts';
@@ -17,6 +18,7 @@ import { type NfsConfig, parseNfsOptions } from './options.ts';
 type NfsVolume = BackendVolume<NfsConfig>;
 
 const driver = 'cleat-nfs';
+const settleTimeoutMs = 10_000;
 
 export class NfsBackend implements Backend<NfsConfig> {
   readonly driver = driver;
@@ -52,14 +54,25 @@ export class NfsBackend implements Backend<NfsConfig> {
   async detach({ name, config }: NfsVolume, budget: Budget): Promise<string | undefined> {
     return await this.#turn(config, budget, async () => {
       const ofVolume = await unmountRemote(this.#layout.root(driver, name), budget);
+      this.#exports.noteUser(config, name, false);
       const ofExport = await this.#exports.releaseUnused(config, budget);
       return ofVolume ?? ofExport;
     });
   }
 
-  attachedPath({ name }: NfsVolume, mounts: readonly MountEntry[]): string | undefined {
+  attachedPath({ name, config }: NfsVolume, mounts: readonly MountEntry[]): string | undefined {
     const root = this.#layout.root(driver, name);
-    return findMountAt(root, mounts) === undefined ? undefined : root;
+    const bound = findMountAt(root, mounts) !== undefined;
+    this.#exports.noteUser(config, name, bound);
+    return bound ? root : undefined;
+  }
+
+  /** Exports that a crash left behind. Their servers may be gone, so nobody waits for it. */
+  settle(mounts: readonly MountEntry[]): void {
+    for (const exportKey of this.#exports.mountedKeys(mounts)) {
+      const budget = startBudget(settleTimeoutMs);
+      void this.#turn({ exportKey }, budget, () => this.#exports.releaseUnused({ exportKey }, budget)).catch(() => {});
+    }
   }
 
   /** The server keeps apart what is one and what is another, however often it is mounted. */
@@ -122,6 +135,7 @@ export class NfsBackend implements Backend<NfsConfig> {
     }
     const { mount, note = stale?.message } = ensured;
     await this.#bind(config, root, budget);
+    this.#exports.noteUser(config, name, true);
     if (!config.readOnly) await applyOwnership(root, config, details['owned'] !== true, budget);
     const fact = (option: string): string =>
       mount.superOptions.match(new RegExp(`(?:^|,)${option}=([^,]+)`))?.[1] ?? '';
@@ -155,7 +169,7 @@ export class NfsBackend implements Backend<NfsConfig> {
   }
 
   /** One at a time for each export, and an answer at the deadline even while an earlier one hangs. */
-  async #turn<T>({ exportKey }: NfsConfig, budget: Budget, work: () => Promise<T>): Promise<T> {
+  async #turn<T>({ exportKey }: Pick<NfsConfig, 'exportKey'>, budget: Budget, work: () => Promise<T>): Promise<T> {
     const { promise: over, reject } = Promise.withResolvers<never>();
     const giveUp = (): void =>
       reject(

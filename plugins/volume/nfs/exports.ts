@@ -1,13 +1,13 @@
 /**
  * Mounts of exports, shared by all volumes with the same servers, export and options: one connection to a server, however
- * many volumes. A volume is a bind mount of a folder of it. Who uses an export is read from the mount table, not counted.
+ * many volumes. A volume is a bind mount of a folder of it.
  *
  *     STATE_DIR/mounts/exports/KEY ──bind──► STATE_DIR/mounts/cleat-nfs/NAME/root ──bind (engine)──► container
  */
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { CommandError } from '../../linux/command.ts';
 import { runBounded } from '../../linux/mount.ts';
-import { findMountAt, isAtOrBelow, type MountEntry, readMountinfo } from '../../linux/mountinfo.ts';
+import { findMountAt, type MountEntry, readMountinfo } from '../../linux/mountinfo.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type { Budget, Trouble } from '../backend.ts';
 import type { Layout } from '../layout.ts';
@@ -25,6 +25,8 @@ export interface MountedExport {
 
 export class NfsExports {
   readonly #layout: Layout;
+  /** Names of the volumes that are bound to each export. */
+  readonly #users = new Map<string, Set<string>>();
   readonly #probes = new Map<string, Promise<Trouble | undefined>>();
 
   constructor(layout: Layout) {
@@ -64,16 +66,25 @@ export class NfsExports {
     }
   }
 
+  /** A volume is bound to the export, or not any more. */
+  noteUser(config: NfsConfig, name: string, bound: boolean): void {
+    const users = this.#users.get(config.exportKey) ?? new Set();
+    if (bound) users.add(name);
+    else users.delete(name);
+    this.#users.set(config.exportKey, users);
+  }
+
   /** Unmounts an export that no volume is bound to any more. */
-  async releaseUnused(config: NfsConfig, budget: Budget): Promise<string | undefined> {
-    const mounts = readMountinfo();
-    const mount = this.find(config, mounts);
-    if (mount === undefined) return undefined;
-    const volumes = join(this.#layout.mounts, 'cleat-nfs');
-    // A bind mount of the same server's file system may be another export's: it is in use all the same.
-    if (mounts.some((other) => other.device === mount.device && isAtOrBelow(other.mountPoint, volumes)))
-      return undefined;
-    return await unmountRemote(this.pathOf(config), budget);
+  async releaseUnused({ exportKey }: Pick<NfsConfig, 'exportKey'>, budget: Budget): Promise<string | undefined> {
+    if ((this.#users.get(exportKey)?.size ?? 0) > 0) return undefined;
+    return await unmountRemote(join(this.#layout.exports, exportKey), budget);
+  }
+
+  /** Keys of all exports that are mounted. */
+  mountedKeys(mounts: readonly MountEntry[]): readonly string[] {
+    return mounts
+      .filter(({ mountPoint }) => dirname(mountPoint) === this.#layout.exports)
+      .map(({ mountPoint }) => basename(mountPoint));
   }
 
   /** Whether the server behind a mounted export answers and still has the folder; volumes of one export share the answer. */
