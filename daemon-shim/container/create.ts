@@ -54,7 +54,10 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   const [path, ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (path === undefined || path === '') throw badRequest('no command specified');
   const name = request.name ?? randomName((candidate) => engine.containers.find(candidate) !== undefined);
-  mkdirSync(containerFolder(engine.config, id).data, { recursive: true, mode: 0o710 });
+  const endpoints = endpointsOf(engine, hostConfig.NetworkMode, request.body);
+  const mounts = await resolveMountPoints(engine, config, hostConfig);
+  // Nothing may be made on disk before all this; the name may have been taken while volumes were made.
+  engine.containers.checkName(name);
   const container = engine.containers.add({
     id,
     name,
@@ -75,10 +78,11 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
       restartCount: 0,
       manuallyStopped: false,
     },
-    mounts: await resolveMountPoints(engine, config, hostConfig),
-    endpoints: endpointsOf(engine, hostConfig.NetworkMode, request.body),
+    mounts,
+    endpoints,
     ports: {},
   });
+  mkdirSync(containerFolder(engine.config, id).data, { recursive: true, mode: 0o710 });
   await fillVolumes(engine, container);
   emitContainerEvent(engine, container, 'create');
   return { container, warnings };
@@ -119,6 +123,8 @@ function withDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
     PidMode: joined(hostConfig.PidMode),
     CgroupnsMode: hostConfig.CgroupnsMode || engine.config.defaultCgroupnsMode || defaultCgroupNamespace(privileged),
     MemorySwap: Memory > 0 && MemorySwap === 0 && swapIsCounted() ? Memory * 2 : MemorySwap,
+    MemorySwappiness: (hostConfig.MemorySwappiness ?? -1) === -1 ? null : (hostConfig.MemorySwappiness ?? null),
+    DeviceRequests: hostConfig.DeviceRequests ?? null,
     OomKillDisable: hostConfig.OomKillDisable ?? (isUnifiedCgroup() ? null : false),
     PidsLimit: hostConfig.PidsLimit === 0 ? null : (hostConfig.PidsLimit ?? null),
     ShmSize: hostConfig.ShmSize || engine.config.defaultShmSize,

@@ -1,24 +1,16 @@
 /** What happens when a container's process has ended, however it ended. */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
-import { deleteFromRuntime } from '../runtime/monitor.ts';
-import { detachNetworks } from '../sandbox/attach-networks.ts';
-import { deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
-import { unmountVolumes } from '../volume/mount-volumes.ts';
-import { chooseRuntime } from './choose-runtime.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder } from './folder.ts';
 import { endHealth } from './health.ts';
 import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { nextDelayMs, shouldRestart } from './restart-policy.ts';
-import { releaseRoot } from './root-mount.ts';
-import { unmountSharedMemory } from './shared-memory.ts';
 import { startContainer } from './start.ts';
-
-const cleanUpTimeoutMs = 10_000;
+import { takeDown } from './take-down.ts';
 
 /** Called under the container's lock. Goes on after a step that fails: the container is over in any case. */
 export async function finishExit(engine: Engine, container: Container, exitCode: number): Promise<void> {
@@ -39,15 +31,7 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
   container.streams = undefined;
   await attempt('ending the log session', () => container.logSession?.stop());
   container.logSession = undefined;
-  await attempt('removing the runtime state', () =>
-    deleteFromRuntime(chooseRuntime(engine, container.record.hostConfig.Runtime), container.id, cleanUpTimeoutMs),
-  );
-  await attempt('leaving the networks', () => detachNetworks(engine, container));
-  await attempt('removing the sandbox', () => deleteSandbox(sandboxKey(engine.config, container.id)));
-  await attempt('unmounting the volumes', () => unmountVolumes(engine, container));
-  await attempt('unmounting shared memory', () => unmountSharedMemory(engine, container));
-  await attempt('unmounting the root', () => releaseRoot(engine, container));
-  await attempt('removing the bundle', () => rmSync(bundle, { recursive: true, force: true }));
+  await takeDown(engine, container);
   const ranMs = Date.now() - Date.parse(container.state.startedAt);
   const restart = shouldRestart(container.record, { exitCode, ranMs, requested: container.stopRequested });
   container.updateState({

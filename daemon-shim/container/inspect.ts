@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
 import { containerFolder } from './folder.ts';
-import { type ContainerRecord, type EndpointRecord, type MountRecord, never } from './record.ts';
+import { type ContainerConfig, type ContainerRecord, type EndpointRecord, type MountRecord, never } from './record.ts';
 import type { Container } from './registry.ts';
 
 export function inspectContainer(engine: Engine, container: Container): object {
@@ -33,9 +33,15 @@ export function inspectContainer(engine: Engine, container: Container): object {
       Name: 'overlay2',
     },
     Mounts: record.mounts.map(inspectMount),
-    Config: { ...record.config, Env: record.config.Env.length === 0 ? null : record.config.Env },
+    Config: inspectConfig(record.config),
     NetworkSettings: inspectNetworks(record),
   };
+}
+
+/** What is empty is null, as Go shows it. */
+function inspectConfig(config: ContainerConfig): object {
+  const hasVolumes = Object.keys(config.Volumes ?? {}).length > 0;
+  return { ...config, Env: config.Env.length === 0 ? null : config.Env, Volumes: hasVolumes ? config.Volumes : null };
 }
 
 /** Those that have not ended; null when there are none. */

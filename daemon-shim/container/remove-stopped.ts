@@ -1,10 +1,12 @@
 /** Removing a container that does not run. The record goes last, so that a removal cut short is done again. */
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { removeTree } from '../../plugins/linux/remove-tree.ts';
 import type { Engine } from '../engine.ts';
+import { dropKeptImages } from '../image/kept-images.ts';
 import { removeVolume } from '../volume/volumes.ts';
 import { emitContainerEvent } from './event.ts';
-import { containerFolder } from './folder.ts';
+import { containerFolder, exitFolder } from './folder.ts';
 import type { Container } from './registry.ts';
 import { unmountRoot } from './root-mount.ts';
 import { unmountSharedMemory } from './shared-memory.ts';
@@ -24,7 +26,9 @@ export async function removeStopped(engine: Engine, container: Container, option
   unmountRoot(engine, container.id);
   await removeTree(data);
   rmSync(bundle, { recursive: true, force: true });
+  rmSync(join(exitFolder(engine.config), container.id), { force: true });
   engine.containers.remove(container);
+  dropKeptImages(engine);
   if (options.volumes) await removeAnonymousVolumes(engine, container);
   emitContainerEvent(engine, container, 'destroy');
   container.settle('removed');

@@ -8,8 +8,11 @@ import { join } from 'node:path';
 import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
 import type { Engine } from '../engine.ts';
 import { closeStaleSession, startLogging } from '../log/start-logging.ts';
-import { readExit } from '../runtime/monitor.ts';
+import { readOptional } from '../runtime/cgroup.ts';
+import { endMonitors } from '../runtime/end-monitor.ts';
+import { readExit, runtimeCommand, startCreated } from '../runtime/monitor.ts';
 import { openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
+import { chooseRuntime } from './choose-runtime.ts';
 import { finishExit } from './exit.ts';
 import { containerFolder, exitFolder } from './folder.ts';
 import { beginHealth } from './health.ts';
@@ -17,11 +20,24 @@ import type { Container } from './registry.ts';
 import { removeStopped } from './remove-stopped.ts';
 import { adoptRoot } from './root-mount.ts';
 import { startContainer } from './start.ts';
+import { sweepLeftovers } from './sweep.ts';
+import { takeDown } from './take-down.ts';
+
+const runtimeTimeoutMs = 10_000;
 
 /** Exit code of a container whose end nobody saw: the machine went down, or its monitor was killed. */
 const unknownExitCode = 255;
 
 export async function restoreContainers(engine: Engine): Promise<void> {
+  await sweepLeftovers(engine);
+  endMonitors(
+    new Set(
+      engine.containers
+        .list()
+        .filter((container) => isHalfStarted(engine, container))
+        .map(({ id }) => id),
+    ),
+  );
   await Promise.all(
     engine.containers.list().map((container) =>
       container
@@ -36,11 +52,13 @@ export async function restoreContainers(engine: Engine): Promise<void> {
 /** Under the lock. */
 async function restoreContainer(engine: Engine, container: Container): Promise<void> {
   const { status } = container.state;
+  if (isHalfStarted(engine, container)) await takeDown(engine, container);
   if (status === 'removing') return removeStopped(engine, container, { force: true, volumes: true });
   if (container.isRunning) {
     const alive = isAlive(container);
     await adopt(engine, container, alive);
     if (alive) {
+      await finishStart(engine, container);
       if (container.state.status === 'running') beginHealth(engine, container, false);
       return;
     }
@@ -52,6 +70,18 @@ async function restoreContainer(engine: Engine, container: Container): Promise<v
       engine.log.warn({ err: error, container: container.id }, 'starting a container by its restart policy');
     });
   }
+}
+
+/** A start that was cut short before the record said that it runs. */
+function isHalfStarted(engine: Engine, container: Container): boolean {
+  return !container.isRunning && existsSync(containerFolder(engine.config, container.id).bundle);
+}
+
+/** The record says that it runs, but the runtime may still be waiting for the word. */
+async function finishStart(engine: Engine, container: Container): Promise<void> {
+  const runtime = chooseRuntime(engine, container.record.hostConfig.Runtime);
+  const text = await runtimeCommand(runtime, ['state', container.id], runtimeTimeoutMs);
+  if (/"status":\s*"created"/.test(text)) await startCreated(runtime, container.id, runtimeTimeoutMs);
 }
 
 /** Streams and log session of a container that runs, or whose last output is still in its pipes. */
@@ -76,7 +106,13 @@ async function adopt(engine: Engine, container: Container, alive: boolean): Prom
 /** The process of the record, and not another one with its pid. */
 export function isAlive(container: Container): boolean {
   const { pid, pidStartTime } = container.state;
-  return pid > 0 && processStartTicks(pid) !== undefined && processStartTicks(pid) === pidStartTime;
+  return pid > 0 && !isZombie(pid) && processStartTicks(pid) !== undefined && processStartTicks(pid) === pidStartTime;
+}
+
+/** Ended, but its parent has not asked: the monitor is gone, and nobody reaps. proc_pid_stat(5). */
+function isZombie(pid: number): boolean {
+  const stat = readOptional(`/proc/${pid}/stat`) ?? '';
+  return /^[ZX] /.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
 function isRestarting(container: Container): boolean {

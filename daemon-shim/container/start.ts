@@ -1,14 +1,17 @@
 /** `start`: from a created or stopped container to a running process. Undone in reverse when a step fails. */
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { startLogging } from '../log/start-logging.ts';
 import { bareIp } from '../network/pools.ts';
+import { endMonitors } from '../runtime/end-monitor.ts';
 import { exitCodeOfFailure, failedExitCode } from '../runtime/failure-code.ts';
+import { endHolder } from '../runtime/fifo-holder.ts';
 import { findInitProgram } from '../runtime/init-program.ts';
 import { createUnderMonitor, deleteFromRuntime, RuntimeError, startCreated } from '../runtime/monitor.ts';
+import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import { specText } from '../runtime/process.ts';
 import { makeSpec } from '../runtime/spec.ts';
 import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
@@ -78,6 +81,7 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   const { bundle } = containerFolder(engine.config, container.id);
   const runtime = chooseRuntime(engine, record.hostConfig.Runtime);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
+  undo.push(() => dropHalfMade(runtime, container.id, bundle));
   const root = holdRoot(engine, container);
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
@@ -129,7 +133,6 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   } finally {
     if (stdio !== undefined) closeContainerEnds(stdio);
   }
-  undo.push(() => deleteFromRuntime(runtime, container.id, runtimeTimeoutMs));
   const streams = terminal ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
   if (logging !== undefined) streams.output.listen(logging.listener);
   container.logSession = logging;
@@ -152,6 +155,15 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     manuallyStopped: false,
   });
   await startCreated(runtime, container.id, runtimeTimeoutMs);
+}
+
+/** Monitor, runtime state and streams of a container that did not come to be. */
+async function dropHalfMade(runtime: OciRuntime, id: string, bundle: string): Promise<void> {
+  endMonitors(new Set([id]));
+  await deleteFromRuntime(runtime, id, runtimeTimeoutMs);
+  endHolder(bundle, 'output.holder');
+  endHolder(bundle, 'stdin.holder');
+  rmSync(bundle, { recursive: true, force: true });
 }
 
 /** Below every controller's root (version 1), below the one root (version 2). */

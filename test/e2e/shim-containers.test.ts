@@ -167,6 +167,7 @@ const differsOnOld: readonly string[] = [
   '--blkio-weight',
   '--ipc wrong',
   'exec one nosuch', // 126 there
+  'exec -u nosuch', // 126 there
   'exec -w /nosuch',
   'rm again', // its wait returns between two attempts
 ];
@@ -175,6 +176,7 @@ function normalize({ code, stdout, stderr }: CliResult): CliResult {
   const clean = (text: string) =>
     text
       .replaceAll(/\b[0-9a-f]{64}\b/g, 'ID')
+      .replaceAll(/"Hostname":"[0-9a-f]{12}"/g, '"Hostname":"SHORT"')
       .replaceAll(/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/g, 'TIME')
       .replaceAll(/(About )?(a|an|[0-9]+|Less than a) (second|minute)s?( ago)?/g, 'AGO')
       .replaceAll(/^[0-9]+( +sleep)$/gm, 'PID$1')
