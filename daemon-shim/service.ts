@@ -23,6 +23,7 @@ import { controlRoutes } from './control.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events.ts';
 import { ImageStore } from './image/image-store.ts';
+import { dropKeptImages } from './image/kept-images.ts';
 import { ensurePredefined } from './network/predefined.ts';
 import { NetworkRegistry } from './network/registry.ts';
 import { writePidfile } from './pidfile.ts';
@@ -48,6 +49,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
   try {
     const engine = makeEngine(config, context, undo);
     await engine.images.layers.removeLeftovers();
+    dropKeptImages(engine);
     engine.images.collect();
     const watcher = watchContainerExits(engine);
     undo.push(() => watcher.close());

@@ -7,6 +7,7 @@ import { importImage } from '../image/import.ts';
 import { imageHistory, inspectImage } from '../image/inspect.ts';
 import { imageListFilters, listImages } from '../image/list.ts';
 import { loadImages } from '../image/load.ts';
+import { checkPlatform } from '../image/platform.ts';
 import { imagePruneFilters, pruneImages } from '../image/prune.ts';
 import { formatReference } from '../image/reference.ts';
 import { removeImage } from '../image/remove.ts';
@@ -16,7 +17,7 @@ import { badRequest, notFound, notSupported } from './api-error.ts';
 import { parseFilters } from './filters.ts';
 import { allOf, isTrue, queryOf } from './query.ts';
 import { bodyStream, streamBytes, streamProgress } from './stream.ts';
-import { pullRefused } from './unsupported.ts';
+import { pulledName, pullRefused } from './unsupported.ts';
 import { requestVersion } from './version.ts';
 
 export function imageRoutes(app: FastifyInstance, engine: Engine): void {
@@ -39,10 +40,11 @@ export function imageRoutes(app: FastifyInstance, engine: Engine): void {
   // Names of images contain slashes: what comes after the last one is the verb.
   app.get('/images/*', async (request, reply) => {
     const { name, verb } = splitPath(request);
-    if (verb === 'json') return inspectImage(engine, engine.images.get(name), requestVersion(request));
-    if (verb === 'history') return imageHistory(engine, engine.images.get(name));
     if (verb === 'get') return sendImages(engine, reply, [name]);
-    throw notFound('page not found');
+    if (verb !== 'json' && verb !== 'history') throw notFound('page not found');
+    const image = engine.images.get(name);
+    checkPlatform(image, name, queryOf(request)['platform']);
+    return verb === 'json' ? inspectImage(engine, image, requestVersion(request)) : imageHistory(engine, image);
   });
 
   app.post('/images/*', async (request, reply) => {
@@ -96,7 +98,15 @@ function archiveRoutes(app: FastifyInstance, engine: Engine): void {
 
   app.post('/images/create', async (request, reply) => {
     const query = queryOf(request);
-    if (query['fromImage']) throw pullRefused(query['fromImage'], query['tag'] ?? '');
+    if (query['fromImage']) {
+      const name = pulledName(query['fromImage'], query['tag'] ?? '');
+      const image = engine.images.find(name);
+      if (image === undefined) throw pullRefused(name);
+      checkPlatform(image, name, jsonPlatform(query['platform']));
+      // The docker command pulls after any 404 of `create`, and shows what was wrong when it then tries again.
+      const status = `Status: ${name} is on this host; this engine pulls from no registry`;
+      return streamProgress(reply, async (report) => report({ status }));
+    }
     if (query['fromSrc'] !== '-') {
       throw notSupported('this engine fetches nothing from the network: curl URL | docker import - NAME');
     }
@@ -116,6 +126,13 @@ function archiveRoutes(app: FastifyInstance, engine: Engine): void {
 async function sendImages(engine: Engine, reply: FastifyReply, names: readonly string[]): Promise<void> {
   if (names.length === 0) throw badRequest('no image was named');
   await streamBytes(reply, 'application/x-tar', saveImages(engine, names));
+}
+
+/** `linux/arm64`, as `pull` says it. */
+function jsonPlatform(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  const [os, architecture, variant] = text.split('/');
+  return JSON.stringify({ os, architecture, variant });
 }
 
 /** The filter parameter of its own is what clients before 1.25 sent. */

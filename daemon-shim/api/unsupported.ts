@@ -6,10 +6,14 @@ import { type ApiError, notSupported } from './api-error.ts';
 const noSwarm = 'this engine has no swarm: run the containers with docker run or docker compose';
 const loadInstead = 'load images instead: docker save IMAGE | docker load';
 
-/** `pull` of one image; also what `docker run` asks for when it does not find it. */
-export function pullRefused(image: string, tag: string): ApiError {
+/** What `pull` asks for. */
+export function pulledName(image: string, tag: string): string {
   const separator = tag.startsWith('sha256:') ? '@' : ':';
-  const name = formatReference(tag === '' || image.includes('@') ? image : `${image}${separator}${tag}`);
+  return formatReference(tag === '' || image.includes('@') ? image : `${image}${separator}${tag}`);
+}
+
+/** Also what `docker run` shows when it does not find the image. */
+export function pullRefused(name: string): ApiError {
   return notSupported(
     `${name} is not on this host, and this engine pulls from no registry: on a host that has it run "docker save ${name}", here "docker load"`,
   );

@@ -55,11 +55,14 @@ export interface ImageConfiguration {
 export class ImageStore {
   readonly #table: Table<ImageRecord>;
   readonly #store: Store;
+  /** What the table holds: `docker ps` looks up an image for each container. */
+  #byId: Map<string, ImageRecord>;
   readonly layers: LayerStore;
 
   constructor(store: Store, dataRoot: string) {
     this.#store = store;
     this.#table = store.table<ImageRecord>('image', { version: 1 });
+    this.#byId = new Map(this.#table.entries());
     this.layers = new LayerStore(store, dataRoot);
   }
 
@@ -69,7 +72,7 @@ export class ImageStore {
   }
 
   listAll(): ImageRecord[] {
-    return this.#table.entries().map(([, record]) => record);
+    return [...this.#byId.values()];
   }
 
   /** By `name:tag`, name, digest, id or unique id prefix, in this order. */
@@ -78,8 +81,8 @@ export class ImageStore {
     if (hex?.length === 64) return this.#visible(`sha256:${hex}`);
     const named = reference.startsWith('sha256:') ? undefined : this.findByName(reference);
     if (named !== undefined || hex === undefined) return named;
-    const matches = this.#table.entries(`sha256:${hex}`).filter(([, image]) => image.removed !== true);
-    return matches.length === 1 ? matches[0]?.[1] : undefined;
+    const matches = this.list().filter((image) => image.id.startsWith(`sha256:${hex}`));
+    return matches.length === 1 ? matches[0] : undefined;
   }
 
   findByName(reference: string): ImageRecord | undefined {
@@ -96,7 +99,7 @@ export class ImageStore {
 
   /** By full id, also when it is only kept for its containers. */
   findById(id: string): ImageRecord | undefined {
-    return this.#table.get(id);
+    return this.#byId.get(id);
   }
 
   getById(id: string): ImageRecord {
@@ -107,10 +110,12 @@ export class ImageStore {
 
   put(record: ImageRecord): void {
     this.#table.put(record.id, record);
+    this.#byId.set(record.id, record);
   }
 
   delete(id: string): void {
     this.#table.delete(id);
+    this.#byId.delete(id);
   }
 
   /**
@@ -118,18 +123,25 @@ export class ImageStore {
    * One transaction.
    */
   add(record: ImageRecord, tags: readonly string[]): ImageRecord[] {
-    return this.#store.transaction(() => {
-      const known = this.#table.get(record.id);
-      const losers = tags.flatMap((tag) => this.#takeTag(tag, record.id));
-      const base = known === undefined ? record : { ...known, loaded: known.removed ? record.loaded : known.loaded };
-      const { removed: _, ...kept } = base;
-      this.put({
-        ...kept,
-        repoTags: [...new Set([...kept.repoTags, ...tags])],
-        ...(tags.length > 0 ? { lastTagged: record.loaded } : {}),
-      });
-      return losers;
+    try {
+      return this.#store.transaction(() => this.#add(record, tags));
+    } catch (error) {
+      this.#byId = new Map(this.#table.entries()); // undone on disk
+      throw error;
+    }
+  }
+
+  #add(record: ImageRecord, tags: readonly string[]): ImageRecord[] {
+    const known = this.#byId.get(record.id);
+    const losers = tags.flatMap((tag) => this.#takeTag(tag, record.id));
+    const base = known === undefined ? record : { ...known, loaded: known.removed ? record.loaded : known.loaded };
+    const { removed: _, ...kept } = base;
+    this.put({
+      ...kept,
+      repoTags: [...new Set([...kept.repoTags, ...tags])],
+      ...(tags.length > 0 ? { lastTagged: record.loaded } : {}),
     });
+    return losers;
   }
 
   #takeTag(tag: string, except: string): ImageRecord[] {
@@ -149,13 +161,20 @@ export class ImageStore {
   }
 
   #visible(id: string): ImageRecord | undefined {
-    const image = this.#table.get(id);
+    const image = this.#byId.get(id);
     return image?.removed === true ? undefined : image;
   }
 }
 
+const configurations = new WeakMap<ImageRecord, ImageConfiguration>();
+
+/** Checked when the image came in. */
 export function readConfiguration(image: ImageRecord): ImageConfiguration {
-  return JSON.parse(image.configText) as ImageConfiguration;
+  const known = configurations.get(image);
+  if (known !== undefined) return known;
+  const configuration = JSON.parse(image.configText) as ImageConfiguration;
+  configurations.set(image, configuration);
+  return configuration;
 }
 
 /** Chain IDs of the layers, the lowest first. OCI image specification, "Layer ChainID". */
