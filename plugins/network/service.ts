@@ -24,6 +24,7 @@ import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
 import { isAbandoned, isForgotten } from './liveness.ts';
 import { macvlan } from './macvlan/kind.ts';
+import { startOverlay } from './overlay/start.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
 import { watchLateConflicts } from './publish/late-conflicts.ts';
@@ -77,8 +78,10 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
   const dhcp = startDhcp(parts);
   const services = dnsServiceOptions;
+  const overlay = startOverlay(parts, services);
   const drivers: NetworkPart[] = [
     startBridge(parts, services),
+    overlay,
     startLan(macvlan, { ...parts, services, findLease: dhcp.findLease }),
     startLan(ipvlan, { ...parts, services, findLease: dhcp.findLease }),
     dhcp,
@@ -109,9 +112,11 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     control: (app) => {
       networkRoutes(app, { parts, drivers, ipam, names });
       dns?.control(app);
+      overlay.control(app);
     },
     reload: async (next) => {
       ipam.reload(next['ipam']);
+      dns?.reload(next['dns']);
       for (const driver of drivers) await driver.reload?.(next);
     },
     stop: async () => {

@@ -218,6 +218,13 @@ test('upstreams: cache, split DNS, one that is silent, one that changes, one tha
       times.push(Number(/Query time: (\d+)/.exec(await dig(web, `${at} n${i}.example.org`))?.[1]));
     assert.ok(Math.max(...times) < 300, `a silent upstream costs ${times.join(', ')} ms`);
 
+    const config = { engines: [], dns: { forward: { 'hup.example': '198.51.100.9' } } };
+    writeFileSync(join(lab.host.dir, 'networkd.json'), JSON.stringify(config));
+    await lab.daemon.signal('SIGHUP');
+    await eventually('SIGHUP: other servers for a domain', async () =>
+      (await lab.daemon.cleat('dns', 'status')).includes('hup.example'),
+    );
+
     writeFileSync(resolvConf, 'nameserver 10.71.0.1\n');
     await eventually('our own address is found out', async () =>
       (await lab.daemon.cleat('dns', 'status')).includes('loop'),

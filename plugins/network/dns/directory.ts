@@ -15,7 +15,7 @@ import { type DnsNetworkOptions, findName, readNetworkOptions } from './options.
 import type { ResolvConf } from './resolv-conf.ts';
 import { Stats } from './stats.ts';
 import { View } from './view.ts';
-import { Zone } from './zone.ts';
+import { type Contribution, Zone } from './zone.ts';
 
 export interface DnsNetwork {
   readonly network: RegistryNetwork;
@@ -97,6 +97,14 @@ export class Directory {
     return view;
   }
 
+  /** Names of what is no endpoint of this host; an empty contribution takes them away. Nothing while the network is unknown. */
+  contribute(networkId: string, contributor: string, contribution: Contribution): void {
+    const entry = this.#networks.get(networkId);
+    if (entry === undefined) return;
+    entry.zone.put(contributor, contribution);
+    this.#changed(networkId);
+  }
+
   /** Views are made anew: a holder asks again. Called when what a view is made of has changed, not its zones. */
   onViewsChanged(listener: () => void): void {
     this.#viewListeners.add(listener);
@@ -114,10 +122,11 @@ export class Directory {
     this.#hostSearch = conf.search;
     for (const { zone, options, network } of this.#networks.values())
       zone.suffixes = this.#suffixesOf(network, options);
-    this.#renewViews();
+    this.renewViews();
   }
 
-  #renewViews(): void {
+  /** Makes every view anew, with the forwarder that holds now. */
+  renewViews(): void {
     this.#views.clear();
     this.#viewsOf.clear();
     for (const listener of this.#viewListeners) listener();
@@ -132,7 +141,7 @@ export class Directory {
         break;
       case 'network-removed':
         this.#networks.delete(event.network.networkId);
-        this.#renewViews();
+        this.renewViews();
         break;
       case 'endpoint-added':
       case 'endpoint-changed':
@@ -171,7 +180,7 @@ export class Directory {
     zone.put('network', networkContribution(network, options));
     const entry: DnsNetwork = { network, options, zone, stats: before?.stats ?? new Stats() };
     this.#networks.set(network.networkId, entry);
-    if (before === undefined || JSON.stringify(before.options) !== JSON.stringify(options)) this.#renewViews();
+    if (before === undefined || JSON.stringify(before.options) !== JSON.stringify(options)) this.renewViews();
     else this.#changed(network.networkId);
   }
 
@@ -256,6 +265,6 @@ export class Directory {
     if (entry === undefined) return;
     entry.zone.suffixes = this.#suffixesOf(entry.network, entry.options);
     for (const endpoint of this.#parts.registry.endpoints(networkId)) this.#putEndpoint(endpoint);
-    this.#renewViews();
+    this.renewViews();
   }
 }

@@ -49,6 +49,11 @@ export class Forwarders {
     });
   }
 
+  /** The configuration file has other servers. Afterwards each view asks for its forwarder again. */
+  setConfigured(configured: readonly ServerAddress[], split: readonly ForwardRule[]): void {
+    this.#parts = { ...this.#parts, configured, split };
+  }
+
   for(options: Pick<DnsNetworkOptions, 'upstreams' | 'split'>): Forwarder {
     const { configured, split } = this.#parts;
     const general = [options.upstreams, configured].find((servers) => servers.length > 0) ?? this.#host;

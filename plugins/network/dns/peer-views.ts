@@ -30,9 +30,13 @@ export class PeerViews {
     }
   }
 
+  /** The one view that every client has; undefined when there are several. */
+  get only(): View | undefined {
+    return this.#byHash.size === 0 ? this.#base : undefined;
+  }
+
   /** `hash` is DatagramArena.peerHash; `address` is called when the hash alone does not prove whose it is. */
   find(hash: number, address: () => Uint8Array): View {
-    if (this.#byHash.size === 0) return this.#base;
     const found = this.#byHash.get(hash);
     if (found === undefined) return this.#base;
     return Buffer.compare(found.bytes, address()) === 0 ? found.view : this.#base;

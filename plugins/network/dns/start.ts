@@ -19,6 +19,8 @@ export interface DnsService {
   readonly engines: readonly EngineWatch[];
   readonly directory: Directory;
   control(app: FastifyInstance): void;
+  /** The part "dns" of a new configuration: upstreams; limits and sockets keep what they were started with. Throws DNS_CONFIG. */
+  reload(section: unknown): void;
   close(): Promise<void>;
 }
 
@@ -54,6 +56,11 @@ export function startDns(context: DaemonContext, registry: NetworkRegistry, addr
     engines,
     directory,
     control: (app) => dnsRoutes(app, { directory, responder, placements, queryLog, forwarders, engines }),
+    reload(section) {
+      const next = readDnsConfig(section);
+      forwarders.setConfigured(next.upstreams, next.split);
+      directory.renewViews();
+    },
     async close() {
       follow.close();
       placements.close();

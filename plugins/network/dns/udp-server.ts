@@ -4,6 +4,7 @@
  */
 import { DatagramArena, readSockaddr, sendDatagram, serveDatagrams } from '../../linux/datagram.ts';
 import { formatIp, ipFromBytes } from '../address/ip.ts';
+import type { Answer } from './answer.ts';
 import type { EngineResolver } from './engine-resolver.ts';
 import { FairShare } from './fair-share.ts';
 import { readName } from './name.ts';
@@ -13,7 +14,7 @@ import type { QueryLog } from './query-log.ts';
 import type { Asker, ClientBudget, Responder } from './responder.ts';
 import { outcomeIndex } from './stats.ts';
 import type { View } from './view.ts';
-import { rcodeName, typeName } from './wire.ts';
+import { headerLength, rcodeName, typeName } from './wire.ts';
 
 /** Batches that one socket may take per wake-up before the others get their turn. */
 const batchesPerTurn = 8;
@@ -59,27 +60,28 @@ export class UdpServer {
   #serve(): void {
     const { fd, views, now, log } = this.#parts;
     const seconds = now();
+    const share = this.#share;
+    const { only } = views;
     for (let turn = 0; turn < batchesPerTurn; turn++) {
       const count = arena.receive(fd);
       if (count === 0) return;
       const startedAt = performance.now();
-      this.#share?.beginBatch(startedAt);
+      share?.beginBatch(startedAt);
       let ready = 0;
       let view: View | undefined;
       for (let slot = 0; slot < count; slot++) {
         const start = slot * arena.slotSize;
         const length = arena.lengthOf(slot);
-        const peer = arena.peerHash(slot);
-        view = views.find(peer, () => readSockaddr(arena.copyPeer(slot)).address);
+        view = only ?? views.find(arena.peerHash(slot), () => readSockaddr(arena.copyPeer(slot)).address);
         const verdict = query.read(arena.received, start, length);
         if (verdict === 'ignored') continue;
-        if (this.#share?.admits(peer) === false) {
+        if (share !== undefined && !share.admits(arena.peerHash(slot))) {
           view.stats.count(query.type, outcomeIndex.limited);
           continue;
         }
         const answer = verdict === 'plain' ? view.find(query, arena.received, start, seconds) : undefined;
         if (answer === undefined) {
-          this.#slow(slot, start, length, view, peer);
+          this.#slow(slot, start, length, view);
           continue;
         }
         const { type, udpLimit } = query;
@@ -87,22 +89,7 @@ export class UdpServer {
         arena.reply(slot, size);
         view.stats.count(type, answer.outcome);
         ready++;
-        if (log.active) {
-          const { address } = readSockaddr(arena.copyPeer(slot));
-          log.write({
-            time: new Date().toISOString(),
-            network: view.label,
-            client: formatIp(ipFromBytes(address)),
-            transport: 'udp',
-            name: `${readName(arena.received.subarray(start, start + length), 12)?.name ?? ''}.`,
-            type: typeName(type),
-            rcode: rcodeName(answer.rcode),
-            outcome: answer.outcomeName,
-            source: answer.source,
-            answers: answer.counts[0],
-            ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
-          });
-        }
+        if (log.active) this.#writeLog(slot, start, length, view, answer, startedAt);
       }
       arena.flush(fd);
       if (ready > 0 && view !== undefined) view.stats.took((performance.now() - startedAt) / 1000, ready);
@@ -110,7 +97,24 @@ export class UdpServer {
     }
   }
 
-  #slow(slot: number, start: number, length: number, view: View, peer: number): void {
+  #writeLog(slot: number, start: number, length: number, view: View, answer: Answer, startedAt: number): void {
+    const { address } = readSockaddr(arena.copyPeer(slot));
+    this.#parts.log.write({
+      time: new Date().toISOString(),
+      network: view.label,
+      client: formatIp(ipFromBytes(address)),
+      transport: 'udp',
+      name: `${readName(arena.received.subarray(start, start + length), headerLength)?.name ?? ''}.`,
+      type: typeName(query.type),
+      rcode: rcodeName(answer.rcode),
+      outcome: answer.outcomeName,
+      source: answer.source,
+      answers: answer.counts[0],
+      ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
+    });
+  }
+
+  #slow(slot: number, start: number, length: number, view: View): void {
     const { responder, engine } = this.#parts;
     const message = Buffer.from(arena.received.subarray(start, start + length));
     const sockaddr = arena.copyPeer(slot);
@@ -118,7 +122,7 @@ export class UdpServer {
     const asker: Asker = {
       view,
       transport: 'udp',
-      client: this.#budget(peer),
+      client: this.#budget(arena.peerHash(slot)),
       address: formatIp(ipFromBytes(address)),
       port,
       ...(engine === undefined ? {} : { engine }),
