@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { PluginError } from '../sdk/errors.ts';
 import type { LogDriver, LogInfo, ReadConfig } from '../sdk/log-plugin.ts';
@@ -53,6 +54,7 @@ export class LogSessions {
   readonly #records: Table<SessionRecord>;
   readonly #sessions = new Map<string, Session>();
   readonly #logs = new Map<string, ContainerLog>();
+  #closed = false;
   /** Bytes that reads of logs passed over because they were damaged. */
   damagedBytesRead = 0;
 
@@ -175,6 +177,7 @@ export class LogSessions {
 
   /** FIFOs are left as they are: the engine goes on writing, the next process goes on reading. */
   close(): void {
+    this.#closed = true;
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     for (const session of sessions) session.close();
@@ -192,10 +195,13 @@ export class LogSessions {
     if (this.#sessions.has(file)) return;
     const prepared = spec.prepare(given);
     const info = redactInfo(given, spec.name);
-    const { engine } = this.#containers.get(info.containerId) ?? {};
-    const record: ContainerRecord = { driver: spec.name, info, tag: prepared.tag, since: Date.now(), engine };
+    const known = this.#containers.get(info.containerId);
+    const now = { driver: spec.name, info, tag: prepared.tag };
+    // docker logs on a stopped container comes here too, with nothing new.
+    const unchanged = known !== undefined && isDeepStrictEqual({ ...known, ...now }, known);
+    const record: ContainerRecord = unchanged ? known : { ...now, since: Date.now(), engine: known?.engine };
     this.#options.store.transaction(() => {
-      this.#containers.put(info.containerId, record);
+      if (!unchanged) this.#containers.put(info.containerId, record);
       this.#records.put(file, { containerId: info.containerId });
     });
     try {
@@ -213,9 +219,21 @@ export class LogSessions {
     if (session === undefined) return;
     await session.drain(drainMs);
     session.stop();
-    this.#records.delete(file);
+    // Not in the engine's way: a record that outlives its FIFO is dropped at the next start.
+    this.#forgetLater(file);
     const linger = setTimeout(() => session.close(), lingerMs);
     linger.unref();
+  }
+
+  #forgetLater(file: string): void {
+    setImmediate(() => {
+      try {
+        this.#records.delete(file);
+      } catch (error) {
+        if (!this.#closed)
+          this.#options.log.error({ err: error, file }, 'the record of a log session cannot be deleted');
+      }
+    });
   }
 
   #begin(file: string, container: ContainerLog, reattached: boolean): void {
@@ -223,7 +241,7 @@ export class LogSessions {
       reattached,
       onEnd: (ended) => {
         if (!this.#sessions.delete(ended.file)) return;
-        if (!ended.stopped) this.#records.delete(ended.file);
+        if (!ended.stopped) this.#forgetLater(ended.file);
         this.tidy();
       },
     });
