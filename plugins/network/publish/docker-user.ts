@@ -25,23 +25,58 @@ export interface AcceptRuleLog {
   warn(fields: object, message: string): void;
 }
 
-/** Puts the rule where it is missing. Answers the families in which it had to. */
-export async function ensureAcceptRules(log: AcceptRuleLog): Promise<(4 | 6)[]> {
-  const added: (4 | 6)[] = [];
-  for (const family of [4, 6] as const) {
-    const view = await inspectIptables(family);
-    const target = targetOf(view);
-    if (target && (await ensureRule(target))) {
-      added.push(family);
-      log.info({ command: target.command, chain }, 'one accept rule for our traffic was put into DOCKER-USER');
-    } else if (!view.hasDockerUser && view.forwardPolicy === 'drop') {
-      log.warn(
-        { family, command: view.command },
-        'this host drops forwarded packets (policy of FORWARD) and has no chain DOCKER-USER: published ports and outgoing connections need a rule of yours',
-      );
+/** Looks after the rule in both families. One look at a time: the caller waits for the last. */
+export class AcceptRules {
+  readonly #log: AcceptRuleLog;
+  /** Where the chain was when the host was last looked at. */
+  readonly #targets = new Map<4 | 6, IptablesTarget>();
+  readonly #warned = new Set<4 | 6>();
+
+  constructor(log: AcceptRuleLog) {
+    this.#log = log;
+  }
+
+  /** Looks where the chain is, and puts the rule where it is missing. */
+  async ensure(): Promise<void> {
+    for (const family of [4, 6] as const) {
+      const view = await inspectIptables(family);
+      const target = targetOf(view);
+      if (target) {
+        this.#targets.set(family, target);
+        this.#warned.delete(family);
+        await this.#put(target);
+        continue;
+      }
+      this.#targets.delete(family);
+      if (view.forwardPolicy === 'drop') this.#warn(family);
     }
   }
-  return added;
+
+  /** Only where the chain was before, at a quarter of the cost: for looking again and again. */
+  async ensureKnown(): Promise<void> {
+    if (this.#targets.size === 0) return this.ensure();
+    try {
+      for (const target of this.#targets.values()) await this.#put(target);
+    } catch {
+      // The chain is not there any more, or not in this back end.
+      await this.ensure();
+    }
+  }
+
+  async #put(target: IptablesTarget): Promise<void> {
+    if (await ensureRule(target)) {
+      this.#log.info({ command: target.command, chain }, 'one accept rule for our traffic was put into DOCKER-USER');
+    }
+  }
+
+  #warn(family: 4 | 6): void {
+    if (this.#warned.has(family)) return;
+    this.#warned.add(family);
+    this.#log.warn(
+      { family, mark: `${mark}/${mark}` },
+      'this host drops forwarded packets (policy of FORWARD) and has no chain DOCKER-USER: let packets with our mark through',
+    );
+  }
 }
 
 /** Takes the rule away. Answers how many there were. */

@@ -8,7 +8,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { NetlinkMonitor } from '../../linux/netlink/monitor.ts';
 import { monitorTable, type TableTransaction } from '../../linux/nftables/monitor.ts';
-import { type AcceptRuleLog, ensureAcceptRules } from './docker-user.ts';
+import { type AcceptRuleLog, AcceptRules } from './docker-user.ts';
 import type { Firewall } from './firewall.ts';
 import { tableName } from './table.ts';
 
@@ -19,6 +19,7 @@ const restMs = 150;
 export class FirewallWatch {
   readonly #firewall: Firewall;
   readonly #log: AcceptRuleLog;
+  readonly #acceptRules: AcceptRules;
   readonly #monitors: NetlinkMonitor[];
   readonly #legacyTimer: NodeJS.Timeout;
   /** Transactions of ours that the kernel has yet to announce. */
@@ -27,12 +28,15 @@ export class FirewallWatch {
   #ownPid: number | undefined;
   #repairTimer: NodeJS.Timeout | undefined;
   #acceptTimer: NodeJS.Timeout | undefined;
-  #accepting: Promise<unknown> | undefined;
+  #accepting: Promise<void> | undefined;
+  /** At the rule in DOCKER-USER, under way or waiting. */
+  #looks = 0;
   #closed = false;
 
   constructor(firewall: Firewall, log: AcceptRuleLog) {
     this.#firewall = firewall;
     this.#log = log;
+    this.#acceptRules = new AcceptRules(log);
     firewall.onOwnChange(() => {
       this.#expected += 1;
     });
@@ -49,7 +53,8 @@ export class FirewallWatch {
       }),
     ];
     this.#legacyTimer = setInterval(() => {
-      if (legacyFilterInUse()) this.checkAcceptRules();
+      if (this.#looks > 0 || this.#firewall.networkCount === 0 || !legacyFilterInUse()) return;
+      this.#accept(() => this.#acceptRules.ensureKnown());
     }, legacyIntervalMs);
     this.#legacyTimer.unref();
   }
@@ -59,9 +64,7 @@ export class FirewallWatch {
     if (this.#closed || this.#acceptTimer || this.#firewall.networkCount === 0) return;
     this.#acceptTimer = setTimeout(() => {
       this.#acceptTimer = undefined;
-      this.#accepting = (this.#accepting ?? Promise.resolve())
-        .then(() => (this.#closed ? undefined : ensureAcceptRules(this.#log)))
-        .catch((error: unknown) => this.#log.warn({ err: error }, 'the rule in DOCKER-USER could not be looked after'));
+      this.#accept(() => this.#acceptRules.ensure());
     }, restMs);
   }
 
@@ -72,6 +75,16 @@ export class FirewallWatch {
     clearTimeout(this.#acceptTimer);
     for (const monitor of this.#monitors) monitor.close();
     await this.#accepting;
+  }
+
+  #accept(look: () => Promise<void>): void {
+    this.#looks += 1;
+    this.#accepting = (this.#accepting ?? Promise.resolve())
+      .then(() => (this.#closed ? undefined : look()))
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'the rule in DOCKER-USER could not be looked after'))
+      .finally(() => {
+        this.#looks -= 1;
+      });
   }
 
   #onOurTable({ events, pid, process: name }: TableTransaction): void {
