@@ -3,7 +3,7 @@
  * bzip2 and xz go through the programs of these names, as Docker does with xz.
  */
 import { spawn } from 'node:child_process';
-import { PassThrough, type Readable, Transform } from 'node:stream';
+import { PassThrough, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { badRequest } from '../api/api-error.ts';
@@ -43,9 +43,14 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
 }
 
 async function* plainBytes(source: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
+  if (compression === 'bzip2' || compression === 'xz') yield* throughProgram(source, compression);
+  else yield* throughDecoder(source, compression === 'gzip' ? createGunzip() : createZstdDecompress());
+}
+
+async function* throughDecoder(source: AsyncIterable<Buffer>, decoder: Transform): AsyncGenerator<Buffer> {
   const output = new PassThrough();
   // An error of the source or of the decoder becomes the output's own.
-  const fed = pipeline(source, makeDecoder(compression), output).catch(() => {});
+  const fed = pipeline(source, decoder, output).catch(() => {});
   try {
     yield* output as AsyncIterable<Buffer>;
   } finally {
@@ -54,46 +59,29 @@ async function* plainBytes(source: AsyncIterable<Buffer>, compression: Compressi
   }
 }
 
-function makeDecoder(compression: Compression): Transform {
-  if (compression === 'gzip') return createGunzip();
-  if (compression === 'zstd') return createZstdDecompress();
-  return programDecoder(compression);
-}
-
-function programDecoder(program: string): Transform {
+async function* throughProgram(source: AsyncIterable<Buffer>, program: string): AsyncGenerator<Buffer> {
   const child = spawn(program, ['-d', '-c', '-q'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const stdout = child.stdout as Readable;
-  let ended: (() => void) | undefined;
-  const ending = new Promise<void>((resolve) => {
-    ended = resolve;
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', () => {
+      reject(badRequest(`the archive is compressed with ${program}; install the program`));
+    });
+    child.on('close', resolve);
   });
-  const transform = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      if (child.stdin.write(chunk)) done();
-      else child.stdin.once('drain', () => done());
-    },
-    flush(done) {
-      child.stdin.end();
-      void ending.then(() => done());
-    },
-    destroy(error, done) {
-      child.kill('SIGKILL');
-      done(error);
-    },
+  let sourceError: unknown;
+  // The program's own end closes its input: its exit code tells why.
+  const fed = pipeline(source, child.stdin).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
+    sourceError = error;
+    child.kill('SIGKILL');
   });
-  child.stdin.on('error', () => {}); // the exit code tells
-  child.on('error', () =>
-    transform.destroy(badRequest(`the archive is compressed with ${program}; install the program`)),
-  );
-  stdout.on('data', (chunk: Buffer) => {
-    if (!transform.push(chunk)) {
-      stdout.pause();
-      setImmediate(() => stdout.resume());
-    }
-  });
-  child.on('close', (code) => {
-    if (code === 0) ended?.();
-    else transform.destroy(badRequest(`the archive is damaged: ${program} cannot decompress it`));
-  });
-  return transform;
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    await fed;
+    const code = await ended;
+    if (sourceError !== undefined) throw sourceError;
+    if (code !== 0) throw badRequest(`the archive is damaged: ${program} cannot decompress it`);
+  } finally {
+    child.kill('SIGKILL');
+    ended.catch(() => {});
+  }
 }
