@@ -3,7 +3,7 @@
  * the volume's queue; `detachSoon` takes a turn of its own there.
  */
 import type { Logger } from 'pino';
-import { type MountEntry, readMountinfo } from '../linux/mountinfo.ts';
+import { type MountEntry, type MountNamespace, readMountinfo } from '../linux/mountinfo.ts';
 import type { Attached, Budget } from './backend.ts';
 import type { CommonConfig } from './common-options.ts';
 import type { HealthBoard } from './health.ts';
@@ -52,11 +52,11 @@ export class Attachments<C extends CommonConfig> {
   }
 
   /** Everybody who uses the volume now, by the mount tables of all processes. */
-  users(record: VolumeRecord): readonly VolumeUser[] {
+  users(record: VolumeRecord, namespaces?: readonly MountNamespace[]): readonly VolumeUser[] {
     const mounts = readMountinfo();
     const path = this.notice(record, mounts);
     const identity = (path === undefined ? undefined : identify(path, mounts)) ?? record.mounted;
-    return identity === undefined ? [] : findUsers(identity, this.#options.mountsFolder);
+    return identity === undefined ? [] : findUsers(identity, this.#options.mountsFolder, namespaces);
   }
 
   async attach(record: VolumeRecord, budget: Budget): Promise<Attached> {

@@ -1,5 +1,6 @@
 /** Whether a volume is held: what the records say, corrected by what the kernel shows. */
 import type { Logger } from 'pino';
+import { readMountNamespaces } from '../linux/mountinfo.ts';
 import { PluginError } from '../sdk/errors.ts';
 import { dropEnded, dropStale, type Hold } from './active-mounts.ts';
 import type { Attachments } from './attachments.ts';
@@ -70,10 +71,25 @@ export class Holders<C extends CommonConfig> {
     });
   }
 
-  /** Whether a sweep has to look at the volume at all. */
-  needsSweep(record: VolumeRecord): boolean {
-    return (
-      record.state === 'ready' && record.holds.some((hold) => hold.old !== undefined || hold.process !== undefined)
+  /**
+   * The volumes of which a hold may have ended unseen. All are judged by one look at the mount tables; whoever then ends a
+   * hold looks again.
+   */
+  suspects(): readonly VolumeRecord[] {
+    const { now, staleAfterMs } = this.#options;
+    const due = this.#set
+      .ready()
+      .filter(
+        ({ holds }) =>
+          holds.some((hold) => hold.process !== undefined) ||
+          dropStale(holds, now(), staleAfterMs).length < holds.length,
+      );
+    if (due.length === 0) return [];
+    const namespaces = readMountNamespaces();
+    return due.filter(
+      (record) =>
+        record.holds.some((hold) => hold.process !== undefined) ||
+        this.#attachments.users(record, namespaces).length === 0,
     );
   }
 }

@@ -202,7 +202,7 @@ export class DriverVolumes<C extends CommonConfig> extends VolumeSet<C> implemen
 
   /** Holds that nobody stands behind, after a restart or a lost answer: they end, and what they held is detached. */
   sweep(): void {
-    for (const { name } of this.records.all().filter((record) => this.holders.needsSweep(record))) {
+    for (const { name } of this.holders.suspects()) {
       void this.queue
         .run(name, async () => {
           const record = this.records.get(name);

@@ -272,6 +272,29 @@ safetyTest("Podman's one ID for everything is held once", async () => {
   await local.remove('pod');
 });
 
+safetyTest('credentials come from a file at each mount and are shown nowhere', async () => {
+  const { local, host } = volumes;
+  await host.sh(
+    'umask 077; printf "username=me\\npassword=hunter2\\n" >/run/cred; cp /run/cred /run/open; chmod 644 /run/open; echo x=1 >/run/none',
+  );
+  for (const [file, code] of [
+    ['open', 'VOL_CREDENTIALS'],
+    ['none', 'VOL_CREDENTIALS'],
+    ['missing', 'VOL_CREDENTIALS'],
+    ['cred', 'VOL_MOUNT_FAILED'],
+  ] as const) {
+    // A tmpfs knows no user name, so the kernel refuses what it is given: it has been given it.
+    await local.create('secret', { type: 'tmpfs', device: 'tmpfs', credentials: `/run/${file}` });
+    const text = await refusal(local.call('Mount', { Name: 'secret', ID: 'a' }));
+    assert.match(text, new RegExp(code), file);
+    assert.not(`${text}${JSON.stringify(await local.get('secret'))}${volumes.log()}`.includes('hunter2'));
+    await local.remove('secret');
+  }
+  assert.not(
+    (await host.sh(`cat ${volumes.stateDir}/volumed.db* | strings || true; ls -R /run/cleat`)).includes('hunter2'),
+  );
+});
+
 safetyTest('hostile names and options on every verb', async () => {
   const { local, tmpfs, nfs } = volumes;
   const names = [
