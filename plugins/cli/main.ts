@@ -10,6 +10,7 @@ import { CommandFailure, exitCodes } from './exit.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
 import { logCommand } from './log.ts';
 import { netshootCommand } from './netshoot.ts';
+import { overlayCommand } from './overlay.ts';
 import { portsCommand } from './ports.ts';
 import { purgeCommand } from './purge.ts';
 import { serveCommand } from './serve.ts';
@@ -22,6 +23,7 @@ const commands: readonly Command<GlobalOptions>[] = [
   statusCommand,
   portsCommand,
   dnsCommand,
+  overlayCommand,
   volumeCommand,
   logCommand,
   netshootCommand,

@@ -98,6 +98,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   watch.checkAcceptRules();
   const conflicts = watchLateConflicts(publisher, log);
   dns = startDns(context, registry, ipam);
+  overlay.follow(dns.directory);
   const { engines } = dns;
   ipam.watch({ networks: registry, engines });
   const remove = async (networkId: string) => {

@@ -124,6 +124,22 @@ export const errorCodes = {
     cause: 'the network has no subnet',
     cure: 'give --subnet, or use an IPAM driver that chooses one',
   },
+  NET_OVERLAY_CONFIG: {
+    cause: 'the part "overlay" of the configuration is wrong or has no secret, or its port cannot be had',
+    cure: 'correct the value that the message names; every host needs the same secret of at least 16 characters',
+  },
+  NET_OVERLAY_PEERS: {
+    cause: 'none of the peers of the network is this host',
+    cure: 'give the same list on every host, with the address that this host is reached by in it',
+  },
+  NET_OVERLAY_SHARE: {
+    cause: "an address belongs to another host's share of the subnet, or the subnet is too small to be shared",
+    cure: 'use the --ip-range that the message names, or a larger --subnet',
+  },
+  NET_OVERLAY_VNI: {
+    cause: 'the VNI or the name among the hosts is already used on this host',
+    cure: 'choose another cleat.vni or cleat.network, the same on every host',
+  },
   NET_PARENT_NOT_FOUND: {
     cause: 'the parent interface does not exist',
     cure: 'create it, or pass -o parent=INTERFACE with one that exists',

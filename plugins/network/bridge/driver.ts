@@ -44,7 +44,7 @@ import { publishTarget, registryEndpoint, registryNetwork } from './views.ts';
 /** A driver whose networks are bridges and something more. */
 export interface BridgeKind {
   readonly records: 'bridge' | 'overlay';
-  refine(plan: BridgePlan): BridgePlan;
+  refine(plan: BridgePlan, record: Omit<NetworkRecord, 'madeByUs'>): BridgePlan;
 }
 
 export interface BridgeParts {
@@ -278,7 +278,7 @@ export class BridgeDriver implements NetworkDriver {
 
   #planFor(record: Omit<NetworkRecord, 'madeByUs'>): BridgePlan {
     const plan = planBridge(record, this.parts.services);
-    return this.parts.kind?.refine(plan) ?? plan;
+    return this.parts.kind?.refine(plan, record) ?? plan;
   }
 
   endpointsOf(networkId: string): EndpointRecord[] {

@@ -1,0 +1,70 @@
+/** The part `overlay` of cleat-networkd's configuration file. The secret is only ever here and in memory. */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { PluginError } from '../../sdk/errors.ts';
+import { duration, integer, ip, list, type OptionSchema, parseOptions, text } from '../../sdk/index.ts';
+
+export interface OverlayConfig {
+  /** Shared by all hosts; without it no network with other hosts is made. */
+  readonly secret?: string;
+  /** This host among the peers; default: the one of them that an interface of the host has. */
+  readonly address?: string;
+  readonly peers: readonly string[];
+  /** TCP, where the daemons talk to each other. */
+  readonly port: number;
+  /** How long what a host said is held true after it was last heard. */
+  readonly leaseMs: number;
+}
+
+const leastSecret = 16;
+
+const schema = {
+  secret: text('secret'),
+  secretFile: text('secretFile'),
+  address: ip('address'),
+  peers: list('peers', { item: 'ip' }),
+  port: integer('port', { min: 1, max: 65_535, otherwise: 4788 }),
+  leaseMs: duration('lease', { min: 2000, max: 24 * 3_600_000, otherwise: 30_000 }),
+} satisfies OptionSchema;
+
+/** Throws NET_OVERLAY_CONFIG, never with the secret in its text. */
+export function readOverlayConfig(section: unknown): OverlayConfig {
+  if (section !== undefined && (typeof section !== 'object' || section === null || Array.isArray(section)))
+    throw wrong('"overlay" must be an object');
+  const given = Object.entries(section ?? {}).map(([name, value]): [string, string] => {
+    const items = Array.isArray(value) ? value : [value];
+    if (!items.every((item) => typeof item === 'string' || typeof item === 'number'))
+      throw wrong(`"overlay.${name}" must be a text, a number or a list of addresses`);
+    return [name, items.join(',')];
+  });
+  const {
+    secret: written,
+    secretFile,
+    address,
+    peers,
+    port,
+    leaseMs,
+  } = parseOptions(schema, Object.fromEntries(given), {
+    driver: 'configuration "overlay"',
+  });
+  if (written !== undefined && secretFile !== undefined) throw wrong('"overlay" has both "secret" and "secretFile"');
+  const secret = secretFile === undefined ? written : readSecret(secretFile);
+  if (secret !== undefined && secret.length < leastSecret)
+    throw wrong(`the secret of "overlay" must have at least ${leastSecret} characters`);
+  if (address !== undefined && isIP(address) === 0) throw wrong(`"overlay.address" is no address`);
+  return { peers, port, leaseMs, ...(secret !== undefined && { secret }), ...(address !== undefined && { address }) };
+}
+
+function readSecret(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw wrong(`the file ${path} of "overlay.secretFile" cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function wrong(message: string): PluginError {
+  return new PluginError('NET_OVERLAY_CONFIG', `configuration: ${message}`, {
+    hint: 'see the manual page of cleat-overlay',
+  });
+}

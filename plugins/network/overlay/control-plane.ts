@@ -1,0 +1,61 @@
+/**
+ * How hosts tell each other what they have. The driver says what is here and asks what is elsewhere; who carries it is behind
+ * this interface: the daemons themselves (exchange/), and in time a store such as etcd.
+ */
+
+/** One container of the network, as its own host tells of it. */
+export interface SharedEndpoint {
+  readonly id: string;
+  /** Bare IPs. */
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  /** What it is called; empty while its engine has not told or it is out of service. */
+  readonly names: readonly string[];
+}
+
+/** One host's part of a network. */
+export interface SharedNetwork {
+  readonly name: string;
+  readonly vni: number;
+  readonly port: number;
+  /** Address of the host on the underlay, as in the list of peers. */
+  readonly host: string;
+  readonly pools: readonly string[];
+  readonly gateways: readonly string[];
+  readonly shares: number;
+  readonly endpoints: readonly SharedEndpoint[];
+}
+
+export type NetworkChange =
+  | { readonly kind: 'put'; readonly endpoint: SharedEndpoint }
+  | { readonly kind: 'remove'; readonly endpointId: string };
+
+/** Another host's part, as last heard. */
+export interface RemotePart {
+  /** Who says so: unique, and the same after a restart. */
+  readonly node: string;
+  /** What the host calls itself. */
+  readonly hostName: string;
+  readonly network: SharedNetwork;
+}
+
+export interface PeerStatus {
+  readonly peer: string;
+  readonly hostName: string;
+  /** What we tell it: connected, or why not. */
+  readonly state: string;
+  readonly rttMs: number | undefined;
+  /** Since something was heard from it; undefined: never. */
+  readonly heardMs: number | undefined;
+}
+
+export interface ControlPlane {
+  /** This host's part of a network, whole; `peers` are the hosts that may know. */
+  announce(network: SharedNetwork, peers: readonly string[]): void;
+  change(networkName: string, change: NetworkChange): void;
+  withdraw(networkName: string): void;
+  /** What the others have of it, as far as their word still counts. */
+  remoteParts(networkName: string): RemotePart[];
+  peers(): PeerStatus[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,68 @@
+/**
+ * The VXLAN of a network: a port of its bridge by which frames leave for other hosts. It learns nothing: whatever it knows was
+ * put there (forwarding.ts), so a forged frame changes no table.
+ */
+import { isKernelError } from '../../linux/errors.ts';
+import { changeLink, createLink, deleteLink, findLink, getLink, type Link } from '../../linux/netlink/link.ts';
+import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import { networkAlias, vxlanName } from '../link/names.ts';
+
+export interface VxlanPlan {
+  readonly networkId: string;
+  readonly vni: number;
+  readonly bridge: string;
+  readonly port: number;
+  /** Source address of the tunnel, and the link that has it. */
+  readonly local: string;
+  readonly underlay: number;
+}
+
+/** Creates it, or brings the one that is there to the plan. Throws NET_OVERLAY_VNI and NET_LINK. */
+export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
+  const name = vxlanName(plan.vni);
+  const alias = networkAlias(plan.networkId);
+  try {
+    const found = findLink(socket, name);
+    if (found && found.alias !== alias) throw taken(plan.vni, found.alias || 'something else');
+    if (found && !isAsPlanned(found, plan)) socket.apply(deleteLink(name));
+    const bridge = getLink(socket, plan.bridge);
+    const { vni: id, local, port, underlay: parent } = plan;
+    if (!found || !isAsPlanned(found, plan)) {
+      socket.apply(
+        createLink({ kind: 'vxlan', name, parent, mtu: bridge.mtu, options: { id, local, port, learning: false } }),
+        changeLink(name, { alias, linkLocal: 'none' }),
+      );
+    }
+    socket.apply(
+      changeLink(name, { master: bridge.index, mtu: bridge.mtu }),
+      changeLink(name, { up: true }, { learning: false, neighbourSuppress: true }),
+    );
+    return getLink(socket, name);
+  } catch (error) {
+    if (error instanceof PluginError) throw error;
+    if (isKernelError(error, 'EEXIST')) throw taken(plan.vni, 'a VXLAN that is not ours');
+    throw new PluginError('NET_LINK', `VXLAN ${name} could not be set up: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Nothing when it is not there. */
+export function removeVxlan(socket: RouteSocket, vni: number): void {
+  for (const error of socket.attempt([deleteLink(vxlanName(vni))])) {
+    if (error && !isKernelError(error, 'ENODEV')) throw error;
+  }
+}
+
+/** None of these can be changed while it exists. */
+function isAsPlanned({ kind, options, parent }: Link, plan: VxlanPlan): boolean {
+  const { id, local, port } = options as { id?: number; local?: string; port?: number };
+  return kind === 'vxlan' && id === plan.vni && local === plan.local && port === plan.port && parent === plan.underlay;
+}
+
+function taken(vni: number, by: string): PluginError {
+  return new PluginError('NET_OVERLAY_VNI', `VNI ${vni} belongs to ${by} on this host`, {
+    hint: 'choose another -o cleat.vni, the same on every host',
+  });
+}

@@ -1,0 +1,157 @@
+/**
+ * cleat-overlay: a bridge on every host, as cleat-bridge makes it, with a VXLAN as one more port. Publishing, masquerade,
+ * records and healing are the bridge's own.
+ */
+import { PluginError } from '../../sdk/errors.ts';
+import type { CreateEndpointRequest, CreateNetworkRequest, EndpointInterface } from '../../sdk/network-plugin.ts';
+import { BridgeDriver, type BridgeParts } from '../bridge/driver.ts';
+import type { BridgePlan } from '../bridge/plan.ts';
+import { macFromId } from '../link/mac.ts';
+import { vxlanName } from '../link/names.ts';
+import type { OverlayConfig } from './config.ts';
+import { Member, type MemberParts } from './member.ts';
+import { type OverlayOptions, readOverlayOptions } from './options.ts';
+import { checkShare, shareOf } from './share.ts';
+import { findUnderlay } from './underlay.ts';
+
+/** What fits through any Ethernet, for the time that the address of this host is not there. */
+const fallbackMtu = 1430;
+
+export interface OverlayParts extends Omit<BridgeParts, 'kind'> {
+  readonly config: () => OverlayConfig;
+  /** Absent: the configuration has no secret, so there are no other hosts. */
+  readonly member: MemberParts | undefined;
+}
+
+export class OverlayDriver extends BridgeDriver {
+  /** By network id. */
+  readonly members = new Map<string, Member>();
+  /** Told of each new one. */
+  onMember: (member: Member) => void = () => {};
+  readonly #parts: OverlayParts;
+
+  constructor(parts: OverlayParts) {
+    const refine = (plan: BridgePlan, record: { readonly options: Readonly<Record<string, string>> }): BridgePlan => {
+      const options = readOverlayOptions(record.options, parts.config().peers);
+      const mtu = plan.mtu ?? findMtu(parts, options);
+      // The same gateway everywhere: a container that moves finds the one that it knows.
+      return { ...plan, mtu, macAddress: macFromId(`cleat-overlay ${options.name}`) };
+    };
+    super({ ...parts, kind: { records: 'overlay', refine } });
+    this.#parts = parts;
+  }
+
+  override async createNetwork(request: CreateNetworkRequest): Promise<void> {
+    const { config, socket } = this.#parts;
+    const options = readOverlayOptions(request.options, config().peers);
+    this.#refuseTaken(request.networkId, options);
+    const parts = this.#memberParts();
+    const { position } = findUnderlay(socket, options.peers, config().address);
+    for (const { pool } of [...request.ipv4, ...request.ipv6]) shareOf(pool, position, options.shares);
+    const known = this.records.networks.get(request.networkId) !== undefined;
+    await super.createNetwork(request);
+    try {
+      if (!this.members.has(request.networkId)) this.#join(request.networkId, parts);
+      this.members.get(request.networkId)?.open();
+    } catch (error) {
+      if (!known) await this.deleteNetwork(request);
+      throw error;
+    }
+  }
+
+  override async deleteNetwork({ networkId }: { readonly networkId: string }): Promise<void> {
+    this.members.get(networkId)?.close();
+    this.members.delete(networkId);
+    await super.deleteNetwork({ networkId });
+  }
+
+  override async createEndpoint(request: CreateEndpointRequest): Promise<EndpointInterface> {
+    const member = this.members.get(request.networkId);
+    const { address, addressIPv6 } = request.interface;
+    const addresses = [address, addressIPv6].filter((one) => one !== undefined);
+    if (member && this.records.endpoints.get(request.endpointId) === undefined) {
+      for (const one of addresses) this.#checkAddress(member, one);
+    }
+    return await super.createEndpoint(request);
+  }
+
+  override needsLink(name: string): boolean {
+    return super.needsLink(name) || [...this.members.values()].some(({ options }) => vxlanName(options.vni) === name);
+  }
+
+  /** After the records were read: every network takes part again. One that cannot is tried again later. */
+  restoreMembers(): void {
+    for (const [networkId] of this.records.networks.entries()) {
+      try {
+        this.#join(networkId, this.#memberParts());
+        this.members.get(networkId)?.open();
+      } catch (error) {
+        this.#parts.log.warn({ err: error, network: networkId }, 'a network has no connection to other hosts');
+      }
+    }
+  }
+
+  /** Looks after what others may have taken away, and tries again what could not be had. */
+  checkMembers(): void {
+    for (const member of this.members.values()) {
+      try {
+        if (!member.isWhole()) member.open();
+        else member.settle();
+      } catch (error) {
+        this.#parts.log.warn(
+          { err: error, network: member.options.name },
+          'a network has no connection to other hosts',
+        );
+      }
+    }
+  }
+
+  #join(networkId: string, parts: MemberParts): void {
+    const plan = this.plan(networkId);
+    const options = readOverlayOptions(this.network(networkId).options, this.#parts.config().peers);
+    const member = new Member(networkId, options, plan, parts);
+    this.members.set(networkId, member);
+    this.onMember(member);
+  }
+
+  #memberParts(): MemberParts {
+    if (this.#parts.member) return this.#parts.member;
+    throw new PluginError('NET_OVERLAY_CONFIG', 'this daemon has no secret to know the other hosts by', {
+      hint: 'put "overlay": {"secretFile": "/etc/cleat/overlay.secret"} into the configuration of cleat-networkd on every host',
+    });
+  }
+
+  #refuseTaken(networkId: string, { name, vni }: OverlayOptions): void {
+    for (const member of this.members.values()) {
+      if (member.networkId === networkId) continue;
+      const same =
+        member.options.name === name ? `name ${name}` : member.options.vni === vni ? `VNI ${vni}` : undefined;
+      if (same === undefined) continue;
+      throw new PluginError('NET_OVERLAY_VNI', `${same} belongs to the network ${member.networkId.slice(0, 12)}`, {
+        hint: 'remove that network, or choose another cleat.network or cleat.vni',
+      });
+    }
+  }
+
+  #checkAddress(member: Member, address: string): void {
+    const position = member.underlay?.position;
+    if (position === undefined) return;
+    checkShare(
+      address,
+      member.plan.pools.map(({ pool }) => shareOf(pool, position, member.options.shares)),
+    );
+    const bare = address.slice(0, address.indexOf('/'));
+    const holder = member.holderOf(bare);
+    if (!holder) return;
+    throw new PluginError('NET_ADDRESS_DUPLICATE', `${bare} is in use by a container on ${holder.hostName}`);
+  }
+}
+
+function findMtu({ socket, config }: OverlayParts, { peers }: OverlayOptions): number {
+  try {
+    return findUnderlay(socket, peers, config().address).mtu;
+  } catch {
+    // The address may come later; joining tells.
+    return fallbackMtu;
+  }
+}

@@ -1,0 +1,142 @@
+/** The control plane without a store: every host tells each of its peers what it has, over connections of its own. */
+import type { ControlPlane, NetworkChange, PeerStatus, RemotePart, SharedNetwork } from '../control-plane.ts';
+import { Dialer } from './dialer.ts';
+import { Inbox } from './inbox.ts';
+import { Listener } from './listener.ts';
+import { type Message, protocolVersion } from './messages.ts';
+
+const expiryMs = 500;
+
+export interface ExchangeParts {
+  readonly key: Buffer;
+  readonly port: number;
+  readonly leaseMs: () => number;
+  readonly node: string;
+  readonly hostName: string;
+  readonly epoch: number;
+  /** Names of networks of which the others' part has changed. */
+  readonly onChange: (networks: readonly string[]) => void;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+}
+
+interface Announced {
+  network: SharedNetwork;
+  readonly peers: ReadonlySet<string>;
+}
+
+export class Exchange implements ControlPlane {
+  readonly #parts: ExchangeParts;
+  readonly #inbox = new Inbox();
+  readonly #announced = new Map<string, Announced>();
+  readonly #dialers = new Map<string, Dialer>();
+  readonly #listeners = new Map<string, Promise<Listener | undefined>>();
+  readonly #timer: NodeJS.Timeout;
+  #session = 0;
+
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => {
+      const lost = this.#inbox.expire(parts.leaseMs());
+      if (lost.length > 0) parts.onChange(lost);
+    }, expiryMs).unref();
+  }
+
+  announce(network: SharedNetwork, peers: readonly string[]): void {
+    this.#announced.set(network.name, { network, peers: new Set(peers.filter((peer) => peer !== network.host)) });
+    this.#connect();
+    this.#send(network.name, { kind: 'network', network });
+  }
+
+  change(networkName: string, change: NetworkChange): void {
+    const announced = this.#announced.get(networkName);
+    if (!announced) return;
+    const { network } = announced;
+    const id = change.kind === 'put' ? change.endpoint.id : change.endpointId;
+    const others = network.endpoints.filter((endpoint) => endpoint.id !== id);
+    const endpoints = change.kind === 'put' ? [...others, change.endpoint] : others;
+    announced.network = { ...network, endpoints };
+    this.#send(networkName, { ...change, name: networkName });
+  }
+
+  withdraw(networkName: string): void {
+    this.#send(networkName, { kind: 'withdraw', name: networkName });
+    this.#announced.delete(networkName);
+    this.#connect();
+  }
+
+  remoteParts(networkName: string): RemotePart[] {
+    return this.#inbox.parts(networkName);
+  }
+
+  peers(): PeerStatus[] {
+    const heard = this.#inbox.heard();
+    return [...this.#dialers].map(([peer, dialer]) => ({
+      peer,
+      hostName: heard.get(peer)?.hostName ?? '',
+      state: dialer.state,
+      rttMs: dialer.rttMs,
+      heardMs: heard.get(peer)?.heardMs,
+    }));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    for (const dialer of this.#dialers.values()) dialer.close();
+    const listeners = await Promise.all(this.#listeners.values());
+    await Promise.all(listeners.map((listener) => listener?.close()));
+  }
+
+  /** A connection for each peer of any network, a listener for each address of ours. */
+  #connect(): void {
+    const { key, port, log } = this.#parts;
+    const all = [...this.#announced.values()];
+    const wanted = new Set(all.flatMap(({ peers }) => [...peers]));
+    for (const [peer, dialer] of this.#dialers) {
+      if (wanted.has(peer)) continue;
+      // What was just said is still on its way; the peer drops us by itself when we are silent.
+      this.#dialers.delete(peer);
+      setTimeout(() => dialer.close(), 200).unref();
+    }
+    for (const peer of wanted) {
+      if (this.#dialers.has(peer)) continue;
+      this.#dialers.set(peer, new Dialer({ peer, port, key, log, greet: () => this.#greet(peer) }));
+    }
+    const addresses = new Set(all.map(({ network }) => network.host));
+    for (const [address, listener] of this.#listeners) {
+      if (addresses.has(address)) continue;
+      this.#listeners.delete(address);
+      void listener.then((open) => open?.close());
+    }
+    for (const address of addresses) if (!this.#listeners.has(address)) this.#listen(address);
+  }
+
+  #listen(address: string): void {
+    const { key, port, node, onChange, log } = this.#parts;
+    const opening = Listener.open({ address, port, key, node, inbox: this.#inbox, onChange, log }).catch(
+      (error: unknown) => {
+        log.warn({ err: error, address, port }, 'the other hosts cannot reach this one; trying again');
+        setTimeout(() => {
+          if (this.#listeners.get(address) !== opening) return;
+          this.#listeners.delete(address);
+          this.#connect();
+        }, 1000).unref();
+        return undefined;
+      },
+    );
+    this.#listeners.set(address, opening);
+  }
+
+  #greet(peer: string): readonly Message[] {
+    const { node, hostName, epoch } = this.#parts;
+    this.#session += 1;
+    const networks = [...this.#announced.values()].filter(({ peers }) => peers.has(peer)).map(({ network }) => network);
+    return [
+      { kind: 'hello', version: protocolVersion, node, hostName, to: peer, epoch, session: this.#session },
+      { kind: 'state', networks },
+    ];
+  }
+
+  #send(networkName: string, message: Message): void {
+    for (const peer of this.#announced.get(networkName)?.peers ?? []) this.#dialers.get(peer)?.send(message);
+  }
+}

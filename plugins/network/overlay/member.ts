@@ -1,0 +1,206 @@
+/**
+ * One network as this host takes part in it: the VXLAN on its bridge, what of it the others are told, and what they tell put
+ * into the kernel and into the names.
+ */
+import { findLink } from '../../linux/netlink/link.ts';
+import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import type { BridgePlan } from '../bridge/plan.ts';
+import type { Directory } from '../dns/directory.ts';
+import { vxlanName } from '../link/names.ts';
+import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
+import type { ControlPlane, SharedEndpoint, SharedNetwork } from './control-plane.ts';
+import { ensureVxlan, removeVxlan } from './device.ts';
+import { Forwarding } from './forwarding.ts';
+import { localNames, remoteContribution } from './names.ts';
+import type { OverlayOptions } from './options.ts';
+import { judge, type RemoteHost } from './remote.ts';
+import { findUnderlay, type Underlay } from './underlay.ts';
+
+export interface MemberParts {
+  readonly socket: RouteSocket;
+  readonly registry: NetworkRegistry;
+  readonly plane: ControlPlane;
+  /** This host's address among the peers, where the configuration names it. */
+  readonly address: string | undefined;
+  readonly leaseMs: () => number;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+}
+
+export class Member {
+  readonly networkId: string;
+  readonly options: OverlayOptions;
+  readonly plan: BridgePlan;
+  readonly #parts: MemberParts;
+  readonly #forwarding: Forwarding;
+  readonly #since = performance.now();
+  /** What the others were told, by endpoint; the text tells whether it has changed. */
+  readonly #told = new Map<string, string>();
+  #underlay: Underlay | undefined;
+  #remotes: readonly RemoteHost[] = [];
+  /** What each host brought into the names last. */
+  #named = new Map<string, string>();
+  #complaints = '';
+  #directory: Directory | undefined;
+
+  constructor(networkId: string, options: OverlayOptions, plan: BridgePlan, parts: MemberParts) {
+    this.networkId = networkId;
+    this.options = options;
+    this.plan = plan;
+    this.#parts = parts;
+    this.#forwarding = new Forwarding(parts.socket);
+  }
+
+  get underlay(): Underlay | undefined {
+    return this.#underlay;
+  }
+
+  get remotes(): readonly RemoteHost[] {
+    return this.#remotes;
+  }
+
+  get entryCount(): number {
+    return this.#forwarding.size;
+  }
+
+  /** Builds what is missing, in the kernel and towards the others; may be repeated. Throws NET_OVERLAY_PEERS and NET_LINK. */
+  open(): void {
+    const { socket, address } = this.#parts;
+    const underlay = findUnderlay(socket, this.options.peers, address);
+    const moved = underlay.address !== this.#underlay?.address;
+    const { vni, port } = this.options;
+    const vxlan = ensureVxlan(socket, {
+      networkId: this.networkId,
+      bridge: this.plan.bridge,
+      vni,
+      port,
+      local: underlay.address,
+      underlay: underlay.link,
+    });
+    this.#underlay = underlay;
+    this.#forwarding.load(vxlan.index, vxlan.master);
+    if (moved) this.#announce();
+    this.settle();
+  }
+
+  /** Whether the kernel still has the network's links as they were. */
+  isWhole(): boolean {
+    const vxlan = findLink(this.#parts.socket, vxlanName(this.options.vni));
+    const bridge = findLink(this.#parts.socket, this.plan.bridge);
+    return this.#underlay !== undefined && vxlan?.up === true && vxlan.master === bridge?.index;
+  }
+
+  close(): void {
+    this.#parts.plane.withdraw(this.options.name);
+    for (const contributor of this.#named.keys()) this.#directory?.contribute(this.networkId, contributor, new Map());
+    removeVxlan(this.#parts.socket, this.options.vni);
+  }
+
+  /** From now on names go both ways. */
+  follow(directory: Directory): void {
+    this.#directory = directory;
+    this.tellAll();
+    this.#settleNames();
+  }
+
+  /** Tells the others of an endpoint here, if that is news. */
+  tell(endpoint: RegistryEndpoint): void {
+    if (endpoint.state !== 'joined' || endpoint.macAddress === undefined) {
+      this.forget(endpoint.endpointId);
+      return;
+    }
+    const shared = this.#share(endpoint);
+    const text = JSON.stringify(shared);
+    if (this.#told.get(shared.id) === text) return;
+    this.#told.set(shared.id, text);
+    this.#parts.plane.change(this.options.name, { kind: 'put', endpoint: shared });
+  }
+
+  tellAll(): void {
+    for (const endpoint of this.#parts.registry.endpoints(this.networkId)) this.tell(endpoint);
+  }
+
+  forget(endpointId: string): void {
+    if (this.#told.delete(endpointId)) this.#parts.plane.change(this.options.name, { kind: 'remove', endpointId });
+  }
+
+  /** The address of another host's container, if it has this one. */
+  holderOf(address: string): RemoteHost | undefined {
+    return this.#remotes.find(({ endpoints }) => endpoints.some(({ addresses }) => addresses.includes(address)));
+  }
+
+  /** Brings kernel and names to what the others say now. */
+  settle(): void {
+    const underlay = this.#underlay;
+    if (underlay === undefined) return;
+    const { name, peers } = this.options;
+    const own = this.#own(underlay);
+    const parts = this.#parts.plane.remoteParts(name);
+    this.#remotes = parts.map((part) => judge(part, own, peers));
+    this.#complain();
+    const usable = this.#remotes.filter(({ problem }) => problem === undefined);
+    const silent = new Set(usable.map(({ host }) => host)).size < peers.length - 1;
+    // After a start the kernel still has what was known; it stays until everybody has spoken or their leases are over.
+    const keep = silent && performance.now() - this.#since < this.#parts.leaseMs();
+    const remotes = usable.flatMap(({ host, endpoints }) =>
+      endpoints.map(({ addresses, mac }) => ({ addresses, mac, host })),
+    );
+    const { added, removed } = this.#forwarding.settle({ hosts: usable.map(({ host }) => host), remotes }, keep);
+    if (added + removed > 0) this.#parts.log.info({ network: name, added, removed }, 'entries of other hosts changed');
+    this.#settleNames();
+  }
+
+  #settleNames(): void {
+    const directory = this.#directory;
+    if (directory === undefined) return;
+    const suffix = directory.find(this.networkId)?.options.domain ?? directory.nameOf(this.networkId);
+    const named = new Map<string, string>();
+    for (const remote of this.#remotes) {
+      if (remote.problem !== undefined) continue;
+      const contributor = `overlay ${remote.node}`;
+      const text = JSON.stringify([suffix, remote.hostName, remote.endpoints]);
+      named.set(contributor, text);
+      // A change empties the tables of ready answers, so there must be one.
+      if (this.#named.get(contributor) === text) continue;
+      directory.contribute(this.networkId, contributor, remoteContribution(remote, suffix));
+    }
+    for (const contributor of this.#named.keys())
+      if (!named.has(contributor)) directory.contribute(this.networkId, contributor, new Map());
+    this.#named = named;
+  }
+
+  #announce(): void {
+    const endpoints = this.#parts.registry
+      .endpoints(this.networkId)
+      .filter(({ state, macAddress }) => state === 'joined' && macAddress !== undefined)
+      .map((endpoint) => this.#share(endpoint));
+    this.#told.clear();
+    for (const shared of endpoints) this.#told.set(shared.id, JSON.stringify(shared));
+    if (this.#underlay) this.#parts.plane.announce({ ...this.#own(this.#underlay), endpoints }, this.options.peers);
+  }
+
+  #share(endpoint: RegistryEndpoint): SharedEndpoint {
+    const { endpointId: id, addresses, macAddress: mac = '' } = endpoint;
+    return { id, addresses, mac, names: localNames(this.#directory, endpoint) };
+  }
+
+  #own({ address: host }: Underlay): Omit<SharedNetwork, 'endpoints'> {
+    const { name, vni, port, shares } = this.options;
+    const pools = this.plan.pools.map(({ pool }) => pool);
+    const gateways = this.plan.pools.flatMap(({ gateway }) => gateway ?? []);
+    return { name, vni, port, shares, host, pools, gateways };
+  }
+
+  /** Each time that what is wrong changes. */
+  #complain(): void {
+    const wrong = this.#remotes.filter(({ problem, refused }) => problem !== undefined || refused > 0);
+    const complaints = JSON.stringify(wrong.map(({ host, problem, refused }) => [host, problem, refused]));
+    if (complaints === this.#complaints) return;
+    this.#complaints = complaints;
+    for (const { host, hostName, problem, refused } of wrong) {
+      this.#parts.log.warn(
+        { network: this.options.name, host, hostName, reason: problem ?? `${refused} addresses are not its to give` },
+        'not everything that a host says of the network can be used',
+      );
+    }
+  }
+}

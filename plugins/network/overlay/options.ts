@@ -1,0 +1,79 @@
+/** The options of cleat-overlay beside those of cleat-bridge, and what follows from them. Pure. */
+import { createHash } from 'node:crypto';
+import { PluginError } from '../../sdk/errors.ts';
+import { flag, integer, list, type OptionSchema, type OptionValues, parseOptions, text } from '../../sdk/index.ts';
+
+export const driverName = 'cleat-overlay';
+
+const names = {
+  pattern: /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+  expected: 'a name of up to 63 letters, digits and _ . -, the same on every host',
+};
+
+/** VXLAN network identifiers have 24 bits (RFC 7348 §5). */
+const largestVni = 0xffffff;
+
+export const overlaySchema = {
+  name: text('cleat.network', { ...names }),
+  vni: integer('cleat.vni', { min: 1, max: largestVni }),
+  peers: list('cleat.peers', { item: 'ip' }),
+  /** How many equal shares the subnets are cut into; more than there are hosts leaves room for later ones. */
+  shares: integer('cleat.shares', { min: 1, max: 65_536 }),
+  // 4789 is IANA's number for VXLAN.
+  port: integer('cleat.port', { min: 1, max: 65_535, otherwise: 4789 }),
+  encrypted: flag('encrypted', { otherwise: false }),
+  encryption: text('cleat.encryption', { empty: true }),
+} satisfies OptionSchema;
+
+export interface OverlayOptions {
+  /** What the network is called among the hosts. */
+  readonly name: string;
+  readonly vni: number;
+  readonly peers: readonly string[];
+  readonly shares: number;
+  readonly port: number;
+}
+
+/** Throws PROTO_OPTION, and PROTO_UNSUPPORTED for what would otherwise be less than the user asked for. */
+export function readOverlayOptions(given: Readonly<Record<string, string>>, configured: readonly string[] = []) {
+  const known = new Set(Object.values(overlaySchema).flatMap((option) => option.names));
+  const own = Object.entries(given).filter(([name]) => known.has(name));
+  return settle(parseOptions(overlaySchema, Object.fromEntries(own), { driver: driverName }), configured);
+}
+
+function settle(options: OptionValues<typeof overlaySchema>, configured: readonly string[]): OverlayOptions {
+  if (options.encrypted || options.encryption !== undefined) {
+    throw new PluginError(
+      'PROTO_UNSUPPORTED',
+      'cleat-overlay has no encryption yet, and sends nothing in clear instead',
+      {
+        hint: 'leave "encrypted" and "cleat.encryption" away where the hosts trust the wire between them',
+      },
+    );
+  }
+  const name = options.name ?? (options.vni === undefined ? undefined : `vni-${options.vni}`);
+  if (name === undefined) {
+    throw new PluginError('PROTO_OPTION', 'cleat-overlay: a network needs a name that is the same on every host', {
+      hint: 'give -o cleat.network=NAME, or -o cleat.vni=NUMBER',
+    });
+  }
+  const peers = options.peers.length > 0 ? options.peers : configured;
+  if (peers.length === 0) {
+    throw new PluginError('PROTO_OPTION', `cleat-overlay: nobody is named as a host of the network ${name}`, {
+      hint: 'give -o cleat.peers=ADDRESS,ADDRESS…, the same list on every host, or "peers" in the configuration',
+    });
+  }
+  if (new Set(peers).size < peers.length || new Set(peers.map((peer) => peer.includes(':'))).size > 1) {
+    throw new PluginError(
+      'PROTO_OPTION',
+      `cleat-overlay: peers ${peers.join(', ')} are not all different or of two families`,
+    );
+  }
+  const shares = Math.max(options.shares ?? 1, peers.length);
+  return { name, vni: options.vni ?? vniOf(name), peers, shares, port: options.port };
+}
+
+/** The same on every host. The upper half: the lower numbers are those that people and Docker's swarm (from 4096 on) choose. */
+export function vniOf(name: string): number {
+  return (largestVni + 1) / 2 + (createHash('sha256').update(name).digest().readUInt32BE() % ((largestVni + 1) / 2));
+}

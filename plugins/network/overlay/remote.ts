@@ -1,0 +1,48 @@
+/** What of the others' word is believed: only what fits the network as this host has it. Pure. */
+import { type Cidr, cidrHasIp } from '../address/cidr.ts';
+import { findIp } from '../address/ip.ts';
+import type { RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
+import { shareOf } from './share.ts';
+
+/** One host's part of a network, judged. */
+export interface RemoteHost {
+  readonly node: string;
+  readonly hostName: string;
+  readonly host: string;
+  readonly endpoints: readonly SharedEndpoint[];
+  /** Why nothing of it is used. */
+  readonly problem?: string;
+  /** Endpoints that are left out: their addresses are not that host's to give. */
+  readonly refused: number;
+}
+
+/** `own`: this host's part; `peers`: the hosts of the network, in the order that gives the shares. */
+export function judge(part: RemotePart, own: Omit<SharedNetwork, 'endpoints'>, peers: readonly string[]): RemoteHost {
+  const { node, hostName, network } = part;
+  const base = { node, hostName, host: network.host };
+  const problem = findProblem(network, own, peers);
+  if (problem !== undefined) return { ...base, endpoints: [], problem, refused: 0 };
+  const position = peers.indexOf(network.host);
+  const shares = own.pools.map((pool) => shareOf(pool, position, own.shares));
+  const endpoints = network.endpoints.filter(({ addresses }) => addresses.every((address) => isIn(address, shares)));
+  return { ...base, endpoints, refused: network.endpoints.length - endpoints.length };
+}
+
+function findProblem(
+  network: SharedNetwork,
+  own: Omit<SharedNetwork, 'endpoints'>,
+  peers: readonly string[],
+): string | undefined {
+  if (network.host === own.host) return `it uses this host's address ${own.host}`;
+  if (!peers.includes(network.host)) return `${network.host} is not among the peers here`;
+  const differing = (['vni', 'port', 'shares'] as const).find((name) => network[name] !== own[name]);
+  if (differing !== undefined) return `its ${differing} is ${network[differing]}, here it is ${own[differing]}`;
+  const lists = (['pools', 'gateways'] as const).find((name) => network[name].join() !== own[name].join());
+  if (lists === undefined) return undefined;
+  return `its ${lists} are ${network[lists].join(', ') || 'none'}, here they are ${own[lists].join(', ') || 'none'}`;
+}
+
+function isIn(address: string, shares: readonly Cidr[]): boolean {
+  const ip = findIp(address);
+  return ip !== undefined && shares.some((share) => share.family === ip.family && cidrHasIp(share, ip));
+}

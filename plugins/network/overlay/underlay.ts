@@ -1,0 +1,39 @@
+/** This host among its peers: which of the addresses is its own, and what fits through the wire behind it. */
+import { listAddresses } from '../../linux/netlink/address.ts';
+import { getLink } from '../../linux/netlink/link.ts';
+import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import { findIp, sameIp } from '../address/ip.ts';
+
+export interface Underlay {
+  /** As it stands in the list of peers. */
+  readonly address: string;
+  /** Position in the list, which is that of the host's share. */
+  readonly position: number;
+  readonly link: number;
+  readonly mtu: number;
+}
+
+/** RFC 7348 §5: outer Ethernet is not counted; IP, UDP 8, VXLAN 8, inner Ethernet 14. */
+const overhead = { 4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14 } as const;
+
+/** Throws NET_OVERLAY_PEERS when the host is none of the peers. */
+export function findUnderlay(socket: RouteSocket, peers: readonly string[], configured?: string): Underlay {
+  const here = listAddresses(socket);
+  for (const [position, address] of peers.entries()) {
+    const ip = findIp(address);
+    const found = ip && here.find((one) => isSame(one.address, ip));
+    if (!found || !ip) continue;
+    if (configured !== undefined && !isSame(configured, ip)) continue;
+    return { address, position, link: found.link, mtu: getLink(socket, found.link).mtu - overhead[ip.family] };
+  }
+  const wanted = configured === undefined ? 'any of the peers' : `"overlay.address" ${configured} and is of the peers`;
+  throw new PluginError('NET_OVERLAY_PEERS', `no interface of this host has ${wanted} ${peers.join(', ')}`, {
+    hint: 'name this host too, with the address that the others reach it by; the list is the same on every host',
+  });
+}
+
+function isSame(text: string, ip: NonNullable<ReturnType<typeof findIp>>): boolean {
+  const other = findIp(text);
+  return other !== undefined && sameIp(other, ip);
+}
