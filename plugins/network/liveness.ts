@@ -25,9 +25,13 @@ export function isAbandoned(endpoint: RegistryEndpoint, engines: readonly Engine
   return !netnsHasProcesses(sandboxKey);
 }
 
+/** Nobody needs what it holds, so there is time: an engine gives a slow volume 120 s before the first process runs. */
+const patienceMs = 150_000;
+
 /** The same for clean-up without need: only where an engine is there to ask. */
 export function isForgotten(endpoint: RegistryEndpoint, engines: readonly EngineWatch[], now: number): boolean {
-  return engines.some(({ connected }) => connected) && isAbandoned(endpoint, engines, now);
+  const old = endpoint.since !== undefined && now - endpoint.since > patienceMs;
+  return old && engines.some(({ connected }) => connected) && isAbandoned(endpoint, engines, now);
 }
 
 function lists(engine: EngineWatch, endpointId: string): boolean {

@@ -138,6 +138,14 @@ for (const version of versions) {
         /host port 8080\/tcp is already published on every address by the container web/,
       );
       assert.match(await daemon.cleat('ports'), /web +tcp +0\.0\.0\.0:8443-8450 +192\.0\.2\.80:8443-8450 +one +nat/);
+      if (version === '28') {
+        const six = ['--ipv4=false', '--ipv6', '--subnet', '2001:db8:6::/64'];
+        await docker('network', 'create', '-d', 'cleat-bridge', ...six, 'six');
+        await docker('run', '-d', '--name', 'six', '--net', 'six', '-p', '8086:80', 'busybox', 'sh', '-c', web);
+        assert.is(await fetchPage(outside, '[2001:db8:51::1]', 8086), 'page');
+        await docker('rm', '-f', 'six');
+        await docker('network', 'rm', 'six');
+      }
       // The daemon, then the engine (live restore), ended without a word.
       await daemon.kill();
       assert.is(await fetchPage(outside, '198.51.100.1', 8080), 'page');

@@ -117,6 +117,20 @@ ip link add foo type bridge; ip link set foo alias "cleat network ${'0'.repeat(6
   await lab.host.sh('ip link del br-other; ip link del cvx');
 });
 
+test('purge: what a container uses stays, everything else goes', async () => {
+  const used = await lab.network({ pools: ['192.0.2.0/25'] });
+  const web = await lab.container(used, { address: '192.0.2.2/25', ports: ['8080:80'] });
+  const idle = await lab.network({ pools: ['192.0.2.128/25'] });
+  const shown = await lab.daemon.cleat('purge', '--dry-run');
+  assert.match(shown, new RegExp(`network +${used.slice(0, 12)} .*1 endpoint`));
+  await lab.daemon.cleat('purge', '--yes');
+  assert.is(await links(), [`cl-${used.slice(0, 12)}`, `cv${web.endpointId.slice(0, 10)}`].join('\n'));
+  assert.not.match(await table(), new RegExp(idle.slice(0, 12)));
+  await web.remove();
+  await lab.daemon.cleat('purge', '--yes');
+  assert.equal([await links(), await table()], ['', '']);
+});
+
 /** The verbs in the order of a container's life; each answers whether the engine would go on after it. */
 const verbs = [
   'createNetwork',
