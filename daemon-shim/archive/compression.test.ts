@@ -38,13 +38,11 @@ for (const [name, data] of Object.entries(compressed)) {
 
   if (name === 'none') continue;
   test(`${name}: damaged and cut archives are errors, and so is a source that fails`, async () => {
-    const cut = pieces(data.subarray(0, data.length - 1000), 65_536);
-    // Node's decoder of zstd ends quietly: then the tar in it is cut, which its reader notices.
-    if (name === 'zstd') assert.ok((await read(cut)).length < plain.length);
-    else await assert.rejects(read(cut));
+    await assert.rejects(read(pieces(data.subarray(0, data.length - 1000), 65_536)));
     const damaged = Buffer.from(data);
     damaged.fill(0xaa, 100, 20_000);
-    await assert.rejects(read(pieces(damaged, 65_536)));
+    // zstd as it is written by default has no checksum: the digest of the layer tells.
+    if (name !== 'zstd') await assert.rejects(read(pieces(damaged, 65_536)));
     const failing = (async function* () {
       yield data.subarray(0, 50_000);
       throw new Error('gone');
