@@ -1,7 +1,9 @@
 /** The public API `cleat/linux`: the Linux kernel's network, packet filter and namespaces from TypeScript, without a compiler. */
 export { CommandError, type CommandFailure, type CommandOptions, type CommandResult, runCommand } from './command.ts';
 export { type Flow, forgetConnections } from './conntrack.ts';
+export { type DatagramPeer, DatagramSender } from './datagram-sender.ts';
 export { errnoName, isKernelError, KernelError } from './errors.ts';
+export { FifoReader, type Peeked } from './fifo.ts';
 export { type IptablesView, inspectIptables } from './iptables/detect.ts';
 export * from './iptables/rules.ts';
 export { bindMount, type MountSpec, mountFileSystem, unmountTarget } from './mount.ts';
@@ -25,4 +27,5 @@ export { NftError } from './nftables/error.ts';
 export * from './nftables/monitor.ts';
 export * from './packet-socket.ts';
 export * from './socket.ts';
+export { unacknowledgedBytes } from './stream-queue.ts';
 export * from './sysctl.ts';

@@ -47,6 +47,7 @@ export type { ReadLogsRequest } from './protocol/log.ts';
 export { LogFrame, parseLogEntry } from './protocol/log-entry.ts';
 export { type LogFrameCallback, LogFrameDecoder, type LogFrameDecoderOptions } from './protocol/log-frame-decoder.ts';
 export { encodeLogFrame, LogFrameBatch } from './protocol/log-frame-encoder.ts';
+export { LogFrameScanner } from './protocol/log-frame-scanner.ts';
 export { formatTimestamp, parseTimestamp } from './protocol/timestamp.ts';
 export { engineRetryRule, type RetryRule } from './retry.ts';
 export { DEFAULT_DEADLINE_MS, type ServeOptions, servePlugin } from './serve.ts';
