@@ -2,13 +2,12 @@
 
 import { PluginError } from '../../sdk/errors.ts';
 import type { Directory, DnsNetwork } from './directory.ts';
-import { nameToWire } from './name.ts';
 import { findName } from './options.ts';
+import { writeOwnQuery } from './own-query.ts';
 import { formatRdata } from './rdata.ts';
 import { resolve } from './resolver.ts';
 import type { Responder } from './responder.ts';
 import { readResponse } from './response.ts';
-import { buildQuery, questionBytes } from './upstream-group.ts';
 import { classes, findType, rcodeName, typeName } from './wire.ts';
 import type { ZoneRecord } from './zone.ts';
 
@@ -55,17 +54,16 @@ export async function explain(
   const { network } = findNetwork(directory, given);
   const name = text === '.' ? '' : findName(text);
   const type = findType(typeText);
-  if (name === undefined) throw new PluginError('DNS_NAME_INVALID', `"${text}" is no domain name`);
+  // dns2, which writes the question, knows no escapes.
+  if (name === undefined || name.includes('\\'))
+    throw new PluginError('DNS_NAME_INVALID', `"${text}" is no domain name`);
   if (type === undefined)
     throw new PluginError('DNS_NAME_INVALID', `"${typeText}" is no record type`, {
       hint: 'use A, AAAA, PTR, SRV, TXT …',
     });
   const view = directory.viewOf([network.networkId]);
   const resolution = resolve(view.zones, { name, type, class: classes.IN });
-  const message = buildQuery(
-    { question: questionBytes(nameToWire(name), type), dnssecOk: false, checkingDisabled: false },
-    true,
-  );
+  const message = writeOwnQuery(name, type);
   const asker = { view, transport: 'tcp', client: { pending: 0 }, address: 'cleat dns query', port: 0 } as const;
   const startedAt = performance.now();
   const reply = await responder.respond(message, asker);

@@ -5,13 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Forwarder, type ForwardRule } from './forwarder.ts';
-import { nameToWire } from './name.ts';
 import type { DnsNetworkOptions } from './options.ts';
+import { writeOwnQuery } from './own-query.ts';
 import type { ResolvConf } from './resolv-conf.ts';
 import type { Responder } from './responder.ts';
 import { parseServerAddress, type ServerAddress } from './server-address.ts';
 import type { Upstream } from './upstream.ts';
-import { buildQuery, questionBytes } from './upstream-group.ts';
 import { types } from './wire.ts';
 
 /** An old forwarder is kept for the questions that are on their way: longer than any may take. */
@@ -107,11 +106,8 @@ export class Forwarders {
       );
       forget();
     });
-    const question = questionBytes(nameToWire(name), types.A);
     try {
-      const cancel = upstream.send(buildQuery({ question, dnssecOk: false, checkingDisabled: false }, true), () =>
-        cancel(),
-      );
+      const cancel = upstream.send(writeOwnQuery(name, types.A), () => cancel());
       setTimeout(() => {
         cancel();
         forget();
