@@ -200,10 +200,19 @@ export class LogSessions {
     // docker logs on a stopped container comes here too, with nothing new.
     const unchanged = known !== undefined && isDeepStrictEqual({ ...known, ...now }, known);
     const record: ContainerRecord = unchanged ? known : { ...now, since: Date.now(), engine: known?.engine };
-    this.#options.store.transaction(() => {
-      if (!unchanged) this.#containers.put(info.containerId, record);
-      this.#records.put(file, { containerId: info.containerId });
-    });
+    const write = (): void => {
+      this.#options.store.transaction(() => {
+        if (!unchanged) this.#containers.put(info.containerId, record);
+        this.#records.put(file, { containerId: info.containerId });
+      });
+    };
+    try {
+      write();
+    } catch (error) {
+      // A disk that is full of old logs does not keep a container from starting.
+      if (!this.#options.makeRoom()) throw error;
+      write();
+    }
     try {
       this.#begin(file, this.#open(info.containerId, record), false);
     } catch (cause) {
