@@ -16,6 +16,7 @@ import { loadConfig } from './config/load.ts';
 import { ConfigError } from './config/option.ts';
 import { reloadConfig } from './config/reload.ts';
 import { ContainerRegistry } from './container/registry.ts';
+import { letGoOfContainers } from './container/let-go.ts';
 import { restoreContainers } from './container/restore.ts';
 import { stopAllContainers } from './container/stop-all.ts';
 import { watchContainerExits } from './container/watch-exits.ts';
@@ -53,6 +54,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
     engine.images.collect();
     const watcher = watchContainerExits(engine);
     undo.push(() => watcher.close());
+    undo.push(() => letGoOfContainers(engine));
     const stopping = new AbortController();
     undo.push(() => stopping.abort());
     void ensurePredefined(engine, stopping.signal);

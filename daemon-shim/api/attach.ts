@@ -27,7 +27,9 @@ export async function attachRoute(engine: Engine, name: string, request: HijackR
     socket.end();
     return;
   }
-  await container.whenStreams();
+  const gone = new AbortController();
+  socket.on('close', () => gone.abort());
+  await container.whenStreams(gone.signal);
   const { streams } = container;
   if (streams === undefined) {
     socket.end();

@@ -14,11 +14,16 @@ export function clientListener(
   wanted: Readonly<Record<OutputStream, boolean>>,
   multiplexed: boolean,
 ): OutputListener {
+  // Both streams may be written before the source has been held up: they wait together.
+  let waiting: Promise<void> | undefined;
   return {
     take: (stream, chunk) => {
       if (!wanted[stream] || socket.destroyed) return undefined;
       if (socket.write(multiplexed ? encodeFrame(stream, chunk) : chunk)) return undefined;
-      return drainedOrDropped(socket);
+      waiting ??= drainedOrDropped(socket).finally(() => {
+        waiting = undefined;
+      });
+      return waiting;
     },
     end: () => socket.end(),
   };

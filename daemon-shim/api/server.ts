@@ -70,7 +70,14 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
   networkRoutes(app, engine);
   volumeRoutes(app, engine);
   unsupportedRoutes(app);
+  // Streams that are no HTTP any more: the server's end does not know them.
+  const hijacked = new Set<Duplex>();
+  app.addHook('preClose', async () => {
+    for (const socket of hijacked) socket.destroy();
+  });
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    hijacked.add(socket);
+    socket.once('close', () => hijacked.delete(socket));
     void serveHijack(request, socket, head, hijackRouter(engine));
   });
   return app;

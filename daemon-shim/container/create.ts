@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { badRequest } from '../api/api-error.ts';
+import { logPluginName } from '../config/log-drivers.ts';
 import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
 import { chooseCapabilities } from '../runtime/capabilities.ts';
@@ -104,9 +105,10 @@ async function fillVolumes(engine: Engine, container: Container): Promise<void> 
 
 /** The default driver brings its own options; those of the user win. */
 function withLogDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
-  const { Type: type, Config: given } = hostConfig.LogConfig;
+  const { Config: given } = hostConfig.LogConfig;
+  const type = logPluginName(hostConfig.LogConfig.Type);
   const { logDriver, logOpts } = engine.config;
-  if (type !== '' && type !== logDriver) return hostConfig;
+  if (type !== '' && type !== logDriver) return { ...hostConfig, LogConfig: { Type: type, Config: given } };
   return { ...hostConfig, LogConfig: { Type: logDriver, Config: { ...logOpts, ...given } } };
 }
 

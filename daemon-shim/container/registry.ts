@@ -79,10 +79,20 @@ export class Container {
     if (streams !== undefined) this.#tellStreamWaiters();
   }
 
-  /** Clients attach before the start: resolves when there are streams, or when it is clear that there will be none. */
-  whenStreams(): Promise<void> {
-    if (this.#streams !== undefined || this.state.status !== 'created') return Promise.resolve();
-    return new Promise((resolve) => this.#streamWaiters.push(resolve));
+  /**
+   * Clients attach before the start, the first or a later one: resolves when there are streams, when a start has failed, and
+   * when the signal says that nobody waits any more.
+   */
+  whenStreams(signal: AbortSignal): Promise<void> {
+    if (this.#streams !== undefined || this.isRunning || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#streamWaiters.push(resolve);
+      const forget = () => {
+        this.#streamWaiters = this.#streamWaiters.filter((waiting) => waiting !== resolve);
+        resolve();
+      };
+      signal.addEventListener('abort', forget, { once: true });
+    });
   }
 
   #tellStreamWaiters(): void {
