@@ -35,12 +35,12 @@ export function imageRoutes(app: FastifyInstance, engine: Engine): void {
     pruneImages(engine, parseFilters(queryOf(request)['filters'], imagePruneFilters)),
   );
 
-  app.get('/images/get', (request, reply) => sendImages(engine, reply, allOf(request, 'names')));
+  app.get('/images/get', (request, reply) => sendImages(engine, request, reply, allOf(request, 'names')));
 
   // Names of images contain slashes: what comes after the last one is the verb.
   app.get('/images/*', async (request, reply) => {
     const { name, verb } = splitPath(request);
-    if (verb === 'get') return sendImages(engine, reply, [name]);
+    if (verb === 'get') return sendImages(engine, request, reply, [name]);
     if (verb !== 'json' && verb !== 'history') throw notFound('page not found');
     const image = engine.images.get(name);
     checkPlatform(image, name, queryOf(request)['platform']);
@@ -123,8 +123,17 @@ function archiveRoutes(app: FastifyInstance, engine: Engine): void {
   });
 }
 
-async function sendImages(engine: Engine, reply: FastifyReply, names: readonly string[]): Promise<void> {
+async function sendImages(
+  engine: Engine,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  names: readonly string[],
+): Promise<void> {
   if (names.length === 0) throw badRequest('no image was named');
+  for (const name of names) {
+    const image = engine.images.find(name);
+    if (image !== undefined) checkPlatform(image, name, queryOf(request)['platform']);
+  }
   await streamBytes(reply, 'application/x-tar', saveImages(engine, names));
 }
 

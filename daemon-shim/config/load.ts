@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { BridgeConfig, ShimConfig, TlsConfig } from './config.ts';
 import { mergeValues, readConfigFile } from './file.ts';
 import { parseFlags } from './flags.ts';
+import { logPluginName } from './log-drivers.ts';
 import { ConfigError, type OptionValue, type OptionValues } from './option.ts';
 import { allOptions } from './options.ts';
 
@@ -82,7 +83,7 @@ function makeConfig(values: OptionValues): ShimConfig {
     init: flag('init'),
     ...optional('initPath', text('init-path')),
     liveRestore: flag('live-restore', true),
-    logDriver: text('log-driver') ?? 'cleat-json-file',
+    logDriver: logPluginName(text('log-driver') ?? 'json-file'),
     logOpts: (values.get('log-opt') as ShimConfig['logOpts'] | undefined) ?? {},
     defaultNetworkDriver: text('default-network-driver') ?? 'cleat-bridge',
     defaultIpamDriver: text('default-ipam-driver') ?? 'cleat-ipam',
