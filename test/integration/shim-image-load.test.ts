@@ -285,6 +285,46 @@ test('an image of 120 layers runs through a page of mount options', async () => 
   assert.equal((await api('DELETE', '/containers/many')).status, 204);
 });
 
+test('bombs are stopped while there is room for others', async () => {
+  await host.sh('mkdir -p /run/small; mount -t tmpfs -o size=200m,nr_inodes=20000 small /run/small');
+  const folders = [
+    '--run-dir',
+    '/run/small-run',
+    '--data-root',
+    '/run/small/data',
+    '--exec-root',
+    '/run/small-run/exec',
+  ];
+  const small = await startDaemon('shim', host, { args: folders });
+  const socketPath = host.path('/run/small-run/docker.sock');
+  const post = async (archive: Buffer) => {
+    const file = join(host.dir, 'bomb.tar');
+    writeFileSync(file, archive);
+    return JSON.stringify((await callApi(socketPath, 'POST', '/images/load?quiet=1', { file })).body);
+  };
+  const zeros = makeTar([{ name: 'zeros', content: Buffer.alloc(160 << 20) }]);
+  const files = makeTar(Array.from({ length: 25_000 }, (_, index) => ({ name: `d/${index}` })));
+  for (const layer of [zeros, files]) {
+    const answer = await post(dockerArchive({ tag: 'bomb:1', layers: [layer], stored: [gzipSync(layer)] }));
+    assert.match(answer, /no space left on device/);
+    await eventually(
+      'it is gone',
+      async () =>
+        (await host.sh('ls /run/small/data/tmp /run/small/data/blobs; ls /run/small/data/layers'))
+          .trim()
+          .split(/\s+/)
+          .at(-1) === 'init',
+    );
+    const used = Number(await host.sh('df --output=used -B1M /run/small | tail -1'));
+    assert.ok(used < 20, `${used} MB are left in use`);
+  }
+  assert.match(
+    await post(dockerArchive({ tag: 'small:1', layers: [makeTar([{ name: 'a', content: 'x' }])] })),
+    /small:1/,
+  );
+  await small.stop();
+});
+
 test('a client that goes away half way leaves nothing', async () => {
   await removeAll();
   const archive = dockerArchive({
