@@ -53,8 +53,7 @@ for (const version of engineVersions) {
   /** The same script with the built-in driver and with ours: the outputs must be equal. */
   const likeLocal = (what: string, script: (driver: string, name: string) => Promise<string>): void => {
     dockerTest(`like the built-in driver: ${what}`, async () => {
-      const ours = await script('cleat-local', 'ours');
-      const builtIn = await script('local', 'builtin');
+      const [ours, builtIn] = await Promise.all([script('cleat-local', 'ours'), script('local', 'builtin')]);
       assert.is(ours, builtIn);
     });
   };
@@ -108,12 +107,13 @@ for (const version of engineVersions) {
       '600',
     );
     await docker('exec', `c-${name}`, 'sh', '-c', 'echo one >/d/f');
-    await docker('cp', `c-${name}:/d/f`, '/tmp/from');
-    await docker('cp', '/tmp/from', `c-${name}:/d/g`);
+    const file = `${setup.host.dir}/from-${name}`;
+    await docker('cp', `c-${name}:/d/f`, file);
+    await docker('cp', file, `c-${name}:/d/g`);
     const running = await docker('exec', `c-${name}`, 'sh', '-c', 'cat /d/f /d/g; touch /d/still-writable && ls /d');
     const refusal = (await refused('volume', 'rm', name)).includes('in use');
     await docker('stop', '-t', '0', `c-${name}`);
-    await docker('cp', '/tmp/from', `c-${name}:/d/h`);
+    await docker('cp', file, `c-${name}:/d/h`);
     await docker('rm', `c-${name}`);
     const after = await sh(['-v', `${name}:/d`], 'ls /d');
     await docker('volume', 'rm', name);
@@ -143,7 +143,8 @@ for (const version of engineVersions) {
   });
 
   likeLocal('anonymous volumes go with --rm', async (driver) => {
-    const before = await docker('volume', 'ls', '-q');
+    const list = (): Promise<string> => docker('volume', 'ls', '-q', '-f', `driver=${driver}`);
+    const before = await list();
     const output = await docker(
       'run',
       '--rm',
@@ -158,14 +159,15 @@ for (const version of engineVersions) {
       '-c',
       'touch /anon/x; ls /anon',
     );
-    return `${output} ${(await docker('volume', 'ls', '-q')) === before}`;
+    return `${output} ${(await list()) === before}`;
   });
 
   likeLocal('type, o and device: a bind mount and a tmpfs', async (driver, name) => {
-    await setup.host.sh('mkdir -p /run/bound && echo host >/run/bound/f');
-    await docker('volume', 'create', '-d', driver, '-o', 'type=none', '-o', 'o=bind', '-o', 'device=/run/bound', name);
+    const folder = `/run/bound-${name}`;
+    await setup.host.sh(`mkdir -p ${folder} && echo host >${folder}/f`);
+    await docker('volume', 'create', '-d', driver, '-o', 'type=none', '-o', 'o=bind', '-o', `device=${folder}`, name);
     const bound = await sh(['-v', `${name}:/d`], 'cat /d/f; echo container >/d/g');
-    const onHost = await setup.host.sh('cat /run/bound/g');
+    const onHost = await setup.host.sh(`cat ${folder}/g`);
     await docker(
       'volume',
       'create',
@@ -303,7 +305,7 @@ for (const version of engineVersions) {
     await setup.engine.kill();
     await setup.engine.start({ liveRestore: true });
     await docker('exec', 'lr', 'sh', '-c', 'echo alive >/d/f');
-    await docker('cp', 'lr:/d/f', '/tmp/from-live');
+    await docker('cp', 'lr:/d/f', `${setup.host.dir}/from-live`);
     assert.is(await holders('live'), 1, 'the release by docker cp is not believed');
     assert.is(await docker('exec', 'lr', 'cat', '/d/f'), 'alive');
     assert.match(await refused('volume', 'rm', 'live'), /in use/);
