@@ -26,7 +26,9 @@ export const systemdCommand: Command<SystemdOptions> = {
         'install it, then: systemctl enable --now cleat-networkd',
       ),
   run: ({ daemon }) => {
-    const program = fileURLToPath(new URL(`../../bin/cleat-${daemon}`, import.meta.url));
+    // The built JavaScript lies one folder deeper than the sources.
+    const up = import.meta.url.includes('/dist/plugins/') ? '../../..' : '../..';
+    const program = fileURLToPath(new URL(`${up}/bin/cleat-${daemon}`, import.meta.url));
     process.stdout.write(unitText(daemon, program));
   },
 };
@@ -43,6 +45,7 @@ ${order}
 
 [Service]
 Type=notify
+NotifyAccess=all
 ExecStart=${program}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always

@@ -40,7 +40,9 @@ export function moveIn(key: string, plan: SandboxLinkPlan): string {
   host.apply(changeLink(link.index, { netnsFd: netns.fd }));
   const { index } = getLink(inside, plan.srcName);
   inside.apply(changeLink(index, { name, ...(plan.macAddress ? { mac: plan.macAddress } : {}) }));
-  for (const address of plan.addresses) inside.apply(addAddress({ link: index, address }));
+  // Usable at once, as engines make them: whoever gave the address out knows that nobody else has it.
+  for (const address of plan.addresses)
+    inside.apply(addAddress({ link: index, address, noDad: address.includes(':') }));
   inside.apply(changeLink(index, { up: true }));
   for (const route of plan.staticRoutes) {
     inside.apply(

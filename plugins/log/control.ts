@@ -27,9 +27,7 @@ export interface LogStatus {
 export function logControl(sessions: LogSessions, enforce: () => void): (app: FastifyInstance) => void {
   return (app) => {
     app.get('/status', async () => ({
-      containers: sessions.containers.length,
-      open: sessions.openLogs.length,
-      sessions: sessions.openLogs.reduce((sum, log) => sum + log.sessions, 0),
+      logs: sessions.containers.map(([id, record]) => row(logStatus(sessions, id, record))),
     }));
     app.get('/logs', async () => sessions.containers.map(([id, record]) => logStatus(sessions, id, record)));
     app.get<{ Params: { name: string } }>('/logs/:name', async ({ params }) => {
@@ -98,5 +96,22 @@ function logStatus(sessions: LogSessions, id: string, record: ContainerRecord): 
     dropped: open && open.drops.total.lines + (open.delivery?.stats().droppedLines ?? 0),
     damaged: open?.damaged.places,
     delivery: open?.delivery?.stats(),
+  };
+}
+
+/** Flat, for `cleat status`. */
+function row({ id, name, driver, sessions, lines, dropped, files, delivery }: LogStatus): object {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return {
+    name,
+    driver,
+    sessions,
+    lines,
+    bytes,
+    dropped,
+    files: files.length,
+    server: delivery?.destination,
+    spooled: delivery?.spooledBytes,
+    id: id.slice(0, 12),
   };
 }

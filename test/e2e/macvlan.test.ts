@@ -229,6 +229,110 @@ test('modes, parents that are missing or taken, and options that are wrong', asy
   }
 });
 
+test('mode source hears the senders that are named, and nobody else', async () => {
+  const { neighbour, engine, close } = await startScene(versions.at(-1) ?? '20.10');
+  const { docker } = engine;
+  const create = (name: string, subnet: string, macs: string) =>
+    docker(
+      'network',
+      'create',
+      '-d',
+      'cleat-macvlan',
+      '--subnet',
+      subnet,
+      '-o',
+      'parent=eth0',
+      '-o',
+      'macvlan_mode=source',
+      '-o',
+      `cleat.source-macs=${macs}`,
+      name,
+    );
+  try {
+    const mac = (await neighbour.sh('ip -json link show eth0 | jq -r .[0].address')).trim();
+    await neighbour.sh('ip addr add 198.51.100.9/24 dev eth0; ip addr add 203.0.113.9/24 dev eth0');
+    await create('friends', '198.51.100.0/24', mac);
+    await docker(
+      'run',
+      '-d',
+      '--name',
+      'heard',
+      '--network',
+      'friends',
+      '--ip',
+      '198.51.100.11',
+      'busybox',
+      'sleep',
+      '1000',
+    );
+    await eventually(
+      'a ping of the one that is named',
+      async () => (await pings(neighbour, '198.51.100.11')) === 'yes',
+    );
+    await create('strangers', '203.0.113.0/24', '02:00:5e:00:53:99');
+    await docker(
+      'run',
+      '-d',
+      '--name',
+      'deaf',
+      '--network',
+      'strangers',
+      '--ip',
+      '203.0.113.11',
+      'busybox',
+      'sleep',
+      '1000',
+    );
+    assert.is(await pings(neighbour, '203.0.113.11'), 'no');
+    await docker('rm', '-f', 'heard', 'deaf');
+  } finally {
+    await close();
+  }
+});
+
+test('kill -9 at random moments of connect, disconnect, run and rm: nothing is lost, nothing is left', async () => {
+  const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 6);
+  const { host, neighbour, daemon, engine, close } = await startScene(versions.at(-1) ?? '20.10');
+  const { docker } = engine;
+  try {
+    await docker(
+      'network',
+      'create',
+      '-d',
+      'cleat-macvlan',
+      ...lan,
+      '-o',
+      'parent=eth0',
+      '-o',
+      'cleat.host-access=on',
+      'lan',
+    );
+    await docker('run', '-d', '--name', 'steady', '--network', 'lan', '--ip', '192.0.2.77', 'busybox', 'sleep', '1000');
+    for (let round = 0; round < rounds; round += 1) {
+      // Whether a verb is cut short or not: its failure is the engine's to report, never a hang.
+      const verbs = (async () => {
+        await docker('run', '-d', '--name', 'brief', '--network', 'lan', 'busybox', 'sleep', '1000').catch(() => '');
+        await docker('network', 'disconnect', 'lan', 'brief').catch(() => '');
+        await docker('network', 'connect', 'lan', 'brief').catch(() => '');
+        await docker('rm', '-f', 'brief').catch(() => '');
+      })();
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 1500));
+      await daemon.kill();
+      await daemon.start();
+      await verbs;
+      assert.is(await pings(neighbour, '192.0.2.77'), 'yes', `round ${round}: the steady container`);
+    }
+    await docker('rm', '-f', 'brief', 'steady').catch(() => '');
+    await docker('network', 'rm', 'lan');
+    await eventually(
+      'nothing of ours is left',
+      async () => (await host.sh("ip -o link | grep -E 'macvlan|ch-|cv' || true")) === '',
+    );
+  } finally {
+    await close();
+  }
+});
+
 test('a parent that vanishes and comes back gives the containers their links again', async () => {
   const { host, engine, close } = await startScene(versions.at(-1) ?? '20.10');
   const { docker } = engine;

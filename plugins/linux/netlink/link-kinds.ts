@@ -2,7 +2,9 @@
  * The kinds of links and what is particular to each: IFLA_INFO_KIND and IFLA_INFO_DATA, <linux/if_link.h>. Where a link is
  * built on another one (macvlan, ipvlan, VLAN, VXLAN), that one is `parent` of the link itself.
  */
+import { macBytes, macText } from './address-bytes.ts';
 import { bool, type Field, type FieldTable, flag, ip, oneOf, u8, u16, u16be, u32 } from './attributes.ts';
+import { listAttributes } from './message.ts';
 
 export interface BridgeOptions {
   /** In hundredths of a second, as the kernel counts. */
@@ -26,6 +28,8 @@ export interface MacvlanOptions {
   readonly mode?: 'private' | 'vepa' | 'bridge' | 'passthru' | 'source';
   /** 1: no promiscuous mode on the parent (passthru). */
   readonly flags?: number;
+  /** Mode `source`: the only senders that it hears. Replaces the list. */
+  readonly sourceMacs?: readonly string[];
   /** Broadcast and multicast frames that may wait for delivery. */
   readonly broadcastQueueLength?: number;
 }
@@ -81,6 +85,20 @@ export interface LinkKinds {
 
 export type LinkKind = keyof LinkKinds;
 
+/** IFLA_MACVLAN_MACADDR_MODE (3) with MACVLAN_MACADDR_SET, and the list IFLA_MACVLAN_MACADDR_DATA (5) of _MACADDR (4). */
+const sourceMacs: Field<readonly string[]> = {
+  write: (writer, macs) => {
+    writer.attributeU32(3, 3);
+    writer.nest(5, () => {
+      for (const mac of macs) writer.attribute(4, macBytes(mac));
+    });
+  },
+  read: (found) => {
+    const list = found.get(5);
+    return list && listAttributes(list).map(([, bytes]) => macText(bytes));
+  },
+};
+
 export const linkKindFields: { readonly [K in LinkKind]: FieldTable<LinkKinds[K]> } = {
   bridge: {
     forwardDelay: u32(1),
@@ -100,6 +118,7 @@ export const linkKindFields: { readonly [K in LinkKind]: FieldTable<LinkKinds[K]
   macvlan: {
     mode: oneOf(u32(1), { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 }),
     flags: u16(2),
+    sourceMacs,
     broadcastQueueLength: u32(7),
   },
   ipvlan: {

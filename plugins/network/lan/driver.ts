@@ -386,15 +386,11 @@ export class LanDriver implements NetworkDriver {
 }
 
 function linkRequest(name: string, mode: LinkMode, parent: number): Request {
-  if (mode.kind === 'ipvlan')
+  if (mode.kind === 'ipvlan') {
     return createLink({ kind: 'ipvlan', name, parent, options: { mode: mode.mode, flag: mode.flag } });
-  const { mode: word, broadcastQueueLength } = mode;
-  return createLink({
-    kind: 'macvlan',
-    name,
-    parent,
-    options: { mode: word, ...(broadcastQueueLength !== undefined && { broadcastQueueLength }) },
-  });
+  }
+  const { kind: _macvlan, ...options } = mode;
+  return createLink({ kind: 'macvlan', name, parent, options });
 }
 
 export function bare(cidr: string): string {

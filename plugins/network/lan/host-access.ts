@@ -93,7 +93,14 @@ export class HostAccess {
   #make(name: string, { mode, parent }: AccessPlan): void {
     try {
       if (mode.kind === 'macvlan')
-        this.#socket.apply(createLink({ kind: 'macvlan', name, parent, options: { mode: mode.mode } }));
+        this.#socket.apply(
+          createLink({
+            kind: 'macvlan',
+            name,
+            parent,
+            options: { mode: mode.mode === 'source' ? 'bridge' : mode.mode },
+          }),
+        );
       else
         this.#socket.apply(createLink({ kind: 'ipvlan', name, parent, options: { mode: mode.mode, flag: mode.flag } }));
     } catch (error) {

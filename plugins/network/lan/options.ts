@@ -36,7 +36,8 @@ export type LanOptions = OptionValues<typeof lanSchema>;
 export type LinkMode =
   | {
       readonly kind: 'macvlan';
-      readonly mode: 'bridge' | 'private' | 'vepa' | 'passthru';
+      readonly mode: 'bridge' | 'private' | 'vepa' | 'passthru' | 'source';
+      readonly sourceMacs?: readonly string[];
       readonly broadcastQueueLength?: number;
     }
   | { readonly kind: 'ipvlan'; readonly mode: 'l2' | 'l3' | 'l3s'; readonly flag: 'bridge' | 'private' | 'vepa' };
