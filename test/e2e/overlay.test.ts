@@ -1,0 +1,135 @@
+/**
+ * cleat-overlay under real engines: one network over three hosts, each with an engine and a daemon of its own.
+ *
+ *     a 192.0.2.1 ──┐
+ *     b 192.0.2.2 ──┼── segment
+ *     c 192.0.2.3 ──┘
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { eventually } from '../support/deadline.ts';
+import { type Engine, startEngine } from '../support/engine.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { missing, requires } from '../support/requires.ts';
+import { createSegment } from '../support/segment.ts';
+
+requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10');
+
+interface Machine {
+  readonly host: Host;
+  readonly daemon: Daemon;
+  readonly engine: Engine;
+  /** Part of the subnet that is this host's. */
+  readonly share: string;
+  readonly container: string;
+  readonly address: string;
+}
+
+const config = { overlay: { secret: 'a secret of three hosts', lease: '4s' } };
+const peers = '192.0.2.1,192.0.2.2,192.0.2.3';
+const create = (share: string) => [
+  ...['network', 'create', '-d', 'cleat-overlay', '--subnet', '10.90.0.0/24', '--gateway', '10.90.0.1'],
+  ...['--ip-range', share, '-o', 'cleat.network=prod', '-o', `cleat.peers=${peers}`],
+];
+
+const works = async ({ engine, container }: Machine, command: string): Promise<boolean> =>
+  (await engine.docker('exec', container, 'sh', '-c', `${command} >/dev/null 2>&1 && echo yes || echo no`)) === 'yes';
+
+/** What the kernel of a host knows of the others' containers. */
+const entries = async ({ host }: Machine): Promise<string> =>
+  (
+    await host.sh('bridge fdb show | grep dev.cx | sort; ip neigh show nud permanent | sort')
+  ).trim();
+
+async function startMachines(parts: { close(): Promise<void> }[]): Promise<readonly [Machine, Machine, Machine]> {
+  const segment = await createSegment();
+  parts.push(segment);
+  const machines: Machine[] = [];
+  for (const [index, name] of ['a', 'b', 'c'].entries()) {
+    const host = await createHost({ name });
+    parts.push(host);
+    await segment.attach(host, { addresses: [`192.0.2.${index + 1}/24`] });
+    const daemon = await startDaemon('networkd', host, { config });
+    const newer = index > 0 && missing('engine-28') === undefined;
+    const engine = await startEngine({ version: newer ? '28' : '20.10', host, liveRestore: true });
+    parts.push(engine);
+    const share = `10.90.0.${index * 64}/26`;
+    machines.push({ host, daemon, engine, share, container: `c${name}`, address: `10.90.0.${index * 64 + 10}` });
+  }
+  return machines as unknown as readonly [Machine, Machine, Machine];
+}
+
+test('three hosts, one network: traffic, names, a restart, a death, and nothing left behind', async () => {
+  const parts: { close(): Promise<void> }[] = [];
+  try {
+    const machines = await startMachines(parts);
+    const [a, b, c] = machines;
+
+    const encrypted = a.engine.docker(...create(a.share), '-o', 'encrypted', 'net');
+    assert.match(
+      await encrypted.catch((error: Error) => error.message),
+      /PROTO_UNSUPPORTED/,
+      'never silently in clear',
+    );
+    for (const { engine, share, container, address } of machines) {
+      await engine.docker(...create(share), 'net');
+      await engine.docker(
+        ...['run', '-d', '--name', container, '--network', 'net', '--network-alias', 'all', '--ip', address],
+        ...['busybox', 'sh', '-c', `mkdir /www; echo ${container} > /www/index.html; httpd -f -p 80 -h /www`],
+      );
+    }
+    const foreign = a.engine.docker('run', '--rm', '--network', 'net', '--ip', '10.90.0.70', 'busybox', 'true');
+    assert.match(await foreign.catch((error: Error) => error.message), /NET_OVERLAY_SHARE/, 'not its to give');
+
+    for (const from of machines) {
+      for (const to of machines) {
+        if (from === to) continue;
+        await eventually(`${from.container} reaches ${to.container}`, () => works(from, `ping -c1 -W1 ${to.address}`));
+        const page = `timeout 5 wget -q -O - http://${to.container}/ | grep -qx ${to.container}`;
+        await eventually(`${from.container} finds ${to.container} by its name`, () => works(from, page));
+        assert.ok(await works(from, `ping -c1 -W2 -s 1400 ${to.address}`), 'a packet as large as the MTU lets it');
+      }
+      const all = await from.engine.docker('exec', from.container, 'nslookup', 'all');
+      for (const to of machines) assert.ok(all.includes(to.address), `all includes ${to.address}`);
+    }
+    assert.is(await a.engine.docker('exec', 'ca', 'cat', '/sys/class/net/eth0/mtu'), '1450');
+    const status = JSON.parse(await a.daemon.cleat('overlay', 'status', '--json'));
+    assert.equal([status[0].hosts, status[0].remoteEndpoints, status[0].share], [3, 2, ['10.90.0.0/26']]);
+    assert.match(await a.daemon.cleat('overlay', 'peers'), /192\.0\.2\.2 .* connected /);
+
+    // The daemon dies: traffic goes on, and what the kernel knows is the same when it is back.
+    const before = await entries(a);
+    await a.daemon.kill();
+    assert.ok(await works(a, `ping -c1 -W2 ${b.address}`), 'traffic without the daemon');
+    await a.daemon.start();
+    await eventually('names are back', () => works(a, 'nslookup cb'));
+    assert.is(await entries(a), before);
+    assert.ok(await works(b, 'nslookup ca'), 'and nobody lost it');
+
+    await b.engine.docker('run', '-d', '--name', 'late', '--network', 'net', 'busybox', 'sleep', '1000');
+    await eventually('a new name is known', () => works(a, 'nslookup late'));
+    await b.engine.docker('rm', '-f', 'late');
+    await eventually('and gone with its container', async () => !(await works(a, 'nslookup late')));
+    await eventually('without a trace', async () => (await entries(a)) === before);
+
+    // A host is cut off: after its lease nothing of it is left, and the others go on.
+    await c.host.sh('ip link set eth0 down');
+    await eventually('its names are gone', async () => !(await works(a, 'nslookup cc')));
+    await eventually('its entries too', async () => !(await entries(a)).includes('192.0.2.3'));
+    assert.ok(await works(a, `ping -c1 -W2 ${b.address}`), 'the living go on');
+    await c.host.sh('ip link set eth0 up');
+    await eventually('it is back', () => works(a, `nslookup cc && ping -c1 -W1 ${c.address}`));
+    await eventually('as it was', async () => (await entries(a)) === before);
+
+    for (const { engine, host, container } of machines) {
+      await engine.docker('rm', '-f', container);
+      await engine.docker('network', 'rm', 'net');
+      assert.is(await host.sh("ip -o link | grep -E 'cx[0-9]|cl-|cv' || true"), '', 'nothing is left');
+    }
+  } finally {
+    for (const part of parts.reverse()) await part.close();
+  }
+});
+
+test.run();

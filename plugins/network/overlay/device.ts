@@ -13,9 +13,8 @@ export interface VxlanPlan {
   readonly vni: number;
   readonly bridge: string;
   readonly port: number;
-  /** Source address of the tunnel, and the link that has it. */
+  /** Source address of the tunnel; routes decide by which link its packets leave. */
   readonly local: string;
-  readonly underlay: number;
 }
 
 /** Creates it, or brings the one that is there to the plan. Throws NET_OVERLAY_VNI and NET_LINK. */
@@ -27,10 +26,10 @@ export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
     if (found && found.alias !== alias) throw taken(plan.vni, found.alias || 'something else');
     if (found && !isAsPlanned(found, plan)) socket.apply(deleteLink(name));
     const bridge = getLink(socket, plan.bridge);
-    const { vni: id, local, port, underlay: parent } = plan;
+    const { vni: id, local, port } = plan;
     if (!found || !isAsPlanned(found, plan)) {
       socket.apply(
-        createLink({ kind: 'vxlan', name, parent, mtu: bridge.mtu, options: { id, local, port, learning: false } }),
+        createLink({ kind: 'vxlan', name, mtu: bridge.mtu, options: { id, local, port, learning: false } }),
         changeLink(name, { alias, linkLocal: 'none' }),
       );
     }
@@ -56,9 +55,9 @@ export function removeVxlan(socket: RouteSocket, vni: number): void {
 }
 
 /** None of these can be changed while it exists. */
-function isAsPlanned({ kind, options, parent }: Link, plan: VxlanPlan): boolean {
+function isAsPlanned({ kind, options }: Link, plan: VxlanPlan): boolean {
   const { id, local, port } = options as { id?: number; local?: string; port?: number };
-  return kind === 'vxlan' && id === plan.vni && local === plan.local && port === plan.port && parent === plan.underlay;
+  return kind === 'vxlan' && id === plan.vni && local === plan.local && port === plan.port;
 }
 
 function taken(vni: number, by: string): PluginError {

@@ -74,7 +74,6 @@ export class Member {
       vni,
       port,
       local: underlay.address,
-      underlay: underlay.link,
     });
     this.#underlay = underlay;
     this.#forwarding.load(vxlan.index, vxlan.master);

@@ -10,7 +10,6 @@ export interface Underlay {
   readonly address: string;
   /** Position in the list, which is that of the host's share. */
   readonly position: number;
-  readonly link: number;
   readonly mtu: number;
 }
 
@@ -25,7 +24,7 @@ export function findUnderlay(socket: RouteSocket, peers: readonly string[], conf
     const found = ip && here.find((one) => isSame(one.address, ip));
     if (!found || !ip) continue;
     if (configured !== undefined && !isSame(configured, ip)) continue;
-    return { address, position, link: found.link, mtu: getLink(socket, found.link).mtu - overhead[ip.family] };
+    return { address, position, mtu: getLink(socket, found.link).mtu - overhead[ip.family] };
   }
   const wanted = configured === undefined ? 'any of the peers' : `"overlay.address" ${configured} and is of the peers`;
   throw new PluginError('NET_OVERLAY_PEERS', `no interface of this host has ${wanted} ${peers.join(', ')}`, {
