@@ -22,9 +22,10 @@ const waitConditions: readonly WaitCondition[] = ['not-running', 'next-exit', 'r
 
 export function containerRoutes(app: FastifyInstance, engine: Engine): void {
   app.post('/containers/create', async (request, reply) => {
-    const { name } = queryOf(request);
+    const { name, platform } = queryOf(request);
     const { container, warnings } = await createContainer(engine, {
       name: name?.replace(/^\//, '') || undefined,
+      platform,
       body: request.body,
     });
     await reply.code(201).send({ Id: container.id, Warnings: warnings });

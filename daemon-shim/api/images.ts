@@ -102,7 +102,7 @@ function archiveRoutes(app: FastifyInstance, engine: Engine): void {
       const name = pulledName(query['fromImage'], query['tag'] ?? '');
       const image = engine.images.find(name);
       if (image === undefined) throw pullRefused(name);
-      checkPlatform(image, name, jsonPlatform(query['platform']));
+      checkPlatform(image, name, query['platform']);
       // The docker command pulls after any 404 of `create`, and shows what was wrong when it then tries again.
       const status = `Status: ${name} is on this host; this engine pulls from no registry`;
       return streamProgress(reply, async (report) => report({ status }));
@@ -135,13 +135,6 @@ async function sendImages(
     if (image !== undefined) checkPlatform(image, name, queryOf(request)['platform']);
   }
   await streamBytes(reply, 'application/x-tar', saveImages(engine, names));
-}
-
-/** `linux/arm64`, as `pull` says it. */
-function jsonPlatform(text: string | undefined): string | undefined {
-  if (!text) return undefined;
-  const [os, architecture, variant] = text.split('/');
-  return JSON.stringify({ os, architecture, variant });
 }
 
 /** The filter parameter of its own is what clients before 1.25 sent. */

@@ -6,6 +6,7 @@ import { badRequest } from '../api/api-error.ts';
 import { logPluginName } from '../config/log-drivers.ts';
 import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
+import { checkPlatform } from '../image/platform.ts';
 import { chooseCapabilities } from '../runtime/capabilities.ts';
 import { parseDeviceRule } from '../runtime/device.ts';
 import { containerOfMode, defaultCgroupNamespace } from '../runtime/namespaces.ts';
@@ -33,6 +34,8 @@ import { checkConfig } from './validate.ts';
 export interface CreateRequest {
   /** Undefined: a name is made up. */
   readonly name: string | undefined;
+  /** `linux/amd64`; the image must be of it. */
+  readonly platform?: string | undefined;
   /** The request body, as it came. */
   readonly body: unknown;
 }
@@ -49,6 +52,7 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   const hostConfig = withDefaults(engine, withLogDefaults(engine, resolveNetworkMode(engine, asked)));
   if (request.name !== undefined) engine.containers.checkName(request.name);
   const image = engine.images.get(given.Image);
+  checkPlatform(image, given.Image, request.platform);
   const id = randomBytes(32).toString('hex');
   const config = mergeImageConfig({ ...given, Hostname: hostnameOf(engine, given, hostConfig) }, image, id);
   checkEarly(engine, config, hostConfig);
@@ -59,6 +63,8 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   const mounts = await resolveMountPoints(engine, config, hostConfig);
   // Nothing may be made on disk before all this; the name may have been taken while volumes were made.
   engine.containers.checkName(name);
+  // And the image may have been removed.
+  engine.images.getById(image.id);
   const container = engine.containers.add({
     id,
     name,

@@ -56,7 +56,10 @@ export async function commitContainer(engine: Engine, container: Container, requ
   const parent = engine.images.getById(container.record.imageId);
   const pins = parent.diffIds.map((diffId) => engine.images.layers.pin(diffId));
   try {
-    const layer = await whilePaused(engine, container, request.pause, () => addUpperLayer(engine, container));
+    const { layer, release } = await whilePaused(engine, container, request.pause, () =>
+      addUpperLayer(engine, container),
+    );
+    pins.push(release);
     const image = makeImage(engine, container, parent, layer.diffId, config, request);
     engine.images.add(image, request.tag === undefined ? [] : [request.tag]);
     if (request.tag !== undefined) emitImageEvent(engine, image, 'tag', request.tag);

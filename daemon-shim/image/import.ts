@@ -6,7 +6,8 @@ import { formatTimestamp, now } from '../timestamp.ts';
 import { applyChanges } from './changes.ts';
 import { checkConfiguration } from './configuration.ts';
 import { emitImageEvent } from './event.ts';
-import type { ImageRecord } from './image-store.ts';
+import type { ImageConfig, ImageRecord } from './image-store.ts';
+import type { LayerRecord } from './layer-store.ts';
 
 export interface ImportRequest {
   readonly archive: AsyncIterable<Buffer>;
@@ -19,11 +20,19 @@ export interface ImportRequest {
 }
 
 export async function importImage(engine: Engine, request: ImportRequest): Promise<ImageRecord> {
-  const [os = '', arch = '', variant] = (request.platform || `linux/${architecture()}`).split('/');
+  const [os] = platformParts(request);
   if (os !== 'linux') throw badRequest(`operating system is not supported: ${os}`);
   const config = applyChanges({}, request.changes);
-  const layer = await engine.images.layers.add({ chunks: request.archive });
-  // From here to the record nothing else runs: nobody collects the layer.
+  const { layer, release } = await engine.images.layers.add({ chunks: request.archive });
+  try {
+    return recordImage(engine, request, config, layer);
+  } finally {
+    release();
+  }
+}
+
+function recordImage(engine: Engine, request: ImportRequest, config: ImageConfig, layer: LayerRecord): ImageRecord {
+  const [os, arch = '', variant] = platformParts(request);
   const created = formatTimestamp(now());
   const comment = request.message || 'Imported from -';
   const configText = JSON.stringify({
@@ -42,4 +51,9 @@ export async function importImage(engine: Engine, request: ImportRequest): Promi
   engine.images.add(image, request.tag === undefined ? [] : [request.tag]);
   emitImageEvent(engine, image, 'import', id);
   return image;
+}
+
+/** System, processor, variant. */
+function platformParts({ platform }: ImportRequest): readonly string[] {
+  return (platform || `linux/${architecture()}`).split('/');
 }

@@ -42,6 +42,11 @@ export interface LayerSource {
   readonly onProgress?: (bytes: number) => void;
 }
 
+export interface PinnedLayer {
+  readonly layer: LayerRecord;
+  readonly release: () => void;
+}
+
 export class LayerStore {
   readonly #table: Table<LayerRecord>;
   readonly #dataRoot: string;
@@ -99,22 +104,26 @@ export class LayerStore {
   }
 
   /**
-   * Unpacks a layer, or reads to its end one that is here already. Everything is on disk when this resolves; the caller pins
-   * the layer before it lets anybody else run.
+   * Unpacks a layer, or reads to its end one that is here already. Everything is on disk when this resolves. The layer is
+   * pinned: the caller releases it once an image refers to it, or none will.
    */
-  async add(source: LayerSource): Promise<LayerRecord> {
+  async add(source: LayerSource): Promise<PinnedLayer> {
     const work = this.makeTemporary();
     const tree = join(work, 'tree');
     mkdirSync(tree, { mode: 0o755 });
+    let release: (() => void) | undefined;
     try {
       const made = await unpack(source, tree, join(work, 'blob'));
       if (source.diffId !== undefined && made.diffId !== source.diffId) {
         throw new ApiError(400, `invalid diffID for layer: expected "${source.diffId}", got "${made.diffId}"`);
       }
-      const known = this.find(made.diffId);
-      if (known !== undefined) return known;
-      await syncFileSystem(work);
-      return this.find(made.diffId) ?? this.#keep(made, tree, join(work, 'blob'));
+      release = this.pin(made.diffId);
+      if (this.find(made.diffId) === undefined) await syncFileSystem(work);
+      const layer = this.find(made.diffId) ?? this.#keep(made, tree, join(work, 'blob'));
+      return { layer, release };
+    } catch (error) {
+      release?.();
+      throw error;
     } finally {
       await removeTree(work);
     }

@@ -72,7 +72,8 @@ async function loadLayer(engine: Engine, file: ArchiveFile, diffId: string, repo
       yield chunk;
     }
   })();
-  await layers.add({ chunks, diffId });
+  const { release } = await layers.add({ chunks, diffId });
+  release(); // the whole image's layers are pinned
   tell();
 }
 

@@ -9,7 +9,7 @@ interface Platform {
   readonly variant: string;
 }
 
-/** `text` is the API's JSON, or empty. Throws Docker's 404 for an image of another platform. */
+/** `text` is the API's JSON, or `linux/arm64`, or empty. Throws Docker's 404 for an image of another platform. */
 export function checkPlatform(image: ImageRecord, reference: string, text: string | undefined): void {
   const wanted = parsePlatform(text);
   if (wanted === undefined) return;
@@ -27,6 +27,10 @@ export function checkPlatform(image: ImageRecord, reference: string, text: strin
 
 function parsePlatform(text: string | undefined): Platform | undefined {
   if (text === undefined || text === '') return undefined;
+  if (!text.startsWith('{')) {
+    const [os = '', architecture = '', variant = ''] = text.split('/');
+    return { os, architecture, variant };
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
