@@ -45,6 +45,8 @@ export const libc = {
   dup: bind<[fd: number]>('int dup(int)'),
   fcntl: bind<[fd: number, command: number, argument: number]>('int fcntl(int, int, long)'),
   ioctl: bind<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void *)'),
+  /** The same for requests whose argument is a number and no pointer. */
+  ioctlNumber: bind<[fd: number, request: number, argument: number]>('int ioctl(int, ulong, ulong)'),
   read: bind<[fd: number, into: Memory, size: number]>('intptr_t read(int, void *, size_t)'),
   write: bind<[fd: number, data: Memory, size: number]>('intptr_t write(int, const void *, size_t)'),
   /** No wrapper in glibc: the number of the call (437 on every architecture) is the first argument. */
