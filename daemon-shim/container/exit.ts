@@ -46,8 +46,8 @@ export async function finishExit(engine: Engine, container: Container, exitCode:
     execDuration: String(Math.max(0, Math.floor(ranMs / 1000))),
     exitCode: String(exitCode),
   });
-  // A container that restarts counts as running: whoever waits for its end waits on.
-  if (!restart) container.settle('exited');
+  // Those who wait are told of each end, also when another start follows, as Docker does.
+  container.settle('exited');
   if (restart) scheduleRestart(engine, container, ranMs);
   else if (container.record.hostConfig.AutoRemove && !container.restartRequested)
     await removeStopped(engine, container, { force: false, volumes: true });
