@@ -199,6 +199,7 @@ for (const version of engineVersions) {
     await engine.docker('network', 'connect', 'theirs', 'ask');
     const far = await address('far', 'theirs');
     await eventually("names of the engine's own networks", async () => (await dig('ask', 'builtin'))[0] === far);
+    assert.equal(await dig('ask', 'builtin.theirs'), [far], 'with the name of their network too');
     await engine.docker('network', 'create', '-d', 'cleat-bridge', '-o', 'cleat.dns=off', 'plain');
     await run('one', 'plain', ['--network-alias', 'search']);
     await run('two', 'plain');

@@ -76,9 +76,12 @@ export class Directory {
     );
   }
 
-  /** What somebody on these networks sees; the first is the one that the question came in on. */
-  viewOf(networkIds: readonly string[]): View {
-    const key = networkIds.join(' ');
+  /**
+   * What somebody on these networks sees; the first is the one that the question came in on. `apart` names a sandbox whose outside
+   * names are partly the engine's to answer: its table is not shared.
+   */
+  viewOf(networkIds: readonly string[], apart = ''): View {
+    const key = [...networkIds, apart].join(' ');
     const known = this.#views.get(key);
     if (known !== undefined) return known;
     const members = networkIds.flatMap((id) => this.#networks.get(id) ?? []);
@@ -224,7 +227,15 @@ export class Directory {
   #removeEndpoint(endpoint: RegistryEndpoint): void {
     this.#byEndpoint.delete(endpoint.endpointId);
     // On a container that stays on other networks, the endpoint there is still known by its own id.
-    if (endpoint.sandboxKey !== undefined) this.#bySandbox.delete(endpoint.sandboxKey);
+    const { sandboxKey } = endpoint;
+    if (sandboxKey !== undefined) {
+      this.#bySandbox.delete(sandboxKey);
+      for (const [key, view] of this.#views) {
+        if (!key.endsWith(` ${sandboxKey}`)) continue;
+        this.#views.delete(key);
+        for (const views of this.#viewsOf.values()) views.delete(view);
+      }
+    }
     this.#networks.get(endpoint.networkId)?.zone.remove(endpoint.endpointId);
     this.#changed(endpoint.networkId);
   }

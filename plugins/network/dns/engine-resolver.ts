@@ -5,6 +5,7 @@
 import { openUdp, serveDatagrams } from '../../linux/datagram.ts';
 import { inNetns, type Netns } from '../../linux/netns.ts';
 import { lastErrno, libc, MSG_DONTWAIT } from '../../linux/syscall.ts';
+import { stripSuffix } from './name.ts';
 import { rcodes } from './wire.ts';
 
 /** SO_MARK of queries that are meant for the engine. */
@@ -22,6 +23,8 @@ export class EngineResolver {
   readonly #netns: Netns;
   /** The container has servers or options of its own, which only the engine knows how to use. */
   answersAll = false;
+  /** Names of the container's networks that are not ours: `web.NETWORK` is the engine's to answer. */
+  networks: readonly string[] = [];
   #absentUntil = 0;
   /** Names that the engine did not know, until when that is taken as still true. */
   readonly #unknown = new Map<string, number>();
@@ -30,6 +33,16 @@ export class EngineResolver {
   /** The namespace stays the caller's to close, after close(). */
   constructor(netns: Netns) {
     this.#netns = netns;
+  }
+
+  /** Whether there is anything with dots in it that the engine is to be asked first. */
+  get isPreferred(): boolean {
+    return this.answersAll || this.networks.length > 0;
+  }
+
+  /** Whether a name that we do not know is to be asked of the engine before anybody else. */
+  comesFirst(name: string): boolean {
+    return this.answersAll || this.networks.some((network) => stripSuffix(name, network) !== undefined);
   }
 
   /** The engine's reply to the message as it is; undefined when there is no engine, no reply in time, or no such name a moment ago. */

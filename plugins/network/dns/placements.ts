@@ -281,7 +281,7 @@ export class Placements {
     const wider = new Map<string, { ip: Ip; view: ReturnType<Directory['viewOf']> }[]>();
     for (const sandbox of this.#sandboxes.values()) {
       const networkIds = [...new Set(sandbox.members.values())];
-      sandbox.views.set(directory.viewOf(networkIds), []);
+      sandbox.views.set(directory.viewOf(networkIds, sandbox.engine?.isPreferred === true ? sandbox.key : ''), []);
       if (networkIds.length < 2) continue;
       for (const [endpointId, networkId] of sandbox.members) {
         // The network that was asked goes first.
@@ -309,7 +309,14 @@ export class Placements {
     for (const endpointId of sandbox.members.keys()) {
       const endpoint = this.#parts.registry.findEndpoint(endpointId);
       const container = endpoint && this.#parts.directory.containerOf(endpoint);
-      if (container !== undefined) sandbox.engine.answersAll = container.dns.servers.length > 0;
+      if (container === undefined) continue;
+      sandbox.engine.answersAll = container.dns.servers.length > 0;
+      sandbox.engine.networks = container.networks
+        .filter((network) => this.#parts.directory.find(network.networkId) === undefined)
+        .map((network) => network.networkName.toLowerCase());
+      const networkIds = [...new Set(sandbox.members.values())];
+      const apart = sandbox.engine.isPreferred ? sandbox.key : '';
+      sandbox.views.set(this.#parts.directory.viewOf(networkIds, apart), []);
     }
   }
 }

@@ -160,7 +160,8 @@ export class Responder {
     const asked: ForwardQuestion = { name: resolution.name, key, question: bytes, dnssecOk, checkingDisabled };
     const local = resolution.singleLabel && !view.zones.some((zone) => zone.settings.forwardSingleLabels);
 
-    const cached = local ? undefined : view.forwarder.find(asked);
+    const engineFirst = local || asker.engine?.comesFirst(resolution.name) === true;
+    const cached = engineFirst ? undefined : view.forwarder.find(asked);
     if (cached !== undefined && wire === undefined) {
       view.forwarder.counts.hits++;
       view.keep(hash, cached);
@@ -189,10 +190,7 @@ export class Responder {
     }
     client.pending++;
     this.#pending++;
-    const later =
-      local || asker.engine?.answersAll === true
-        ? this.#askEngine(message, asker, name, resolution, startedAt)
-        : undefined;
+    const later = engineFirst ? this.#askEngine(message, asker, name, resolution, startedAt) : undefined;
     const reply = later ?? this.#askUpstream(message, asker, name, resolution, asked, clientKey, hash, startedAt);
     return reply.finally(() => {
       client.pending--;
@@ -262,7 +260,7 @@ export class Responder {
       );
       return reply;
     }
-    if (asker.engine?.answersAll === true && !resolution.singleLabel) {
+    if (!resolution.singleLabel) {
       return this.#fail(
         query,
         message,
