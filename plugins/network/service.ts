@@ -106,7 +106,14 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     const driver = drivers.flatMap(({ plugins }) => plugins).find((plugin) => plugin.name === name);
     await driver?.network?.deleteNetwork({ networkId }, AbortSignal.timeout(removalMs));
   };
-  const lost = watchLostNetworks({ engines, registry, store, log, remove });
+  const lost = watchLostNetworks({
+    engines,
+    registry,
+    store,
+    log,
+    isAbandoned: (id) => whether(isAbandoned, id),
+    remove,
+  });
 
   return {
     plugins: [ipam.plugin, ...drivers.flatMap(({ plugins }) => plugins)],

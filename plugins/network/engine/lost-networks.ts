@@ -16,7 +16,9 @@ export interface LostNetworksParts {
   readonly registry: NetworkRegistry;
   readonly store: Store;
   readonly log: Logger;
-  /** Removes a network as if its engine had asked for it. */
+  /** Whether nobody lives behind an endpoint any more. */
+  readonly isAbandoned: (endpointId: string) => boolean;
+  /** Removes a network, and what is left of its endpoints, as if its engine had asked for it. */
   readonly remove: (networkId: string) => Promise<void>;
 }
 
@@ -36,21 +38,22 @@ export function watchLostNetworks(parts: LostNetworksParts): { close(): Promise<
   const look = async (engine: EngineWatch) => {
     if (closed || !engine.connected) return;
     const there = new Set(engine.networks().map(({ id }) => id));
+    let again = false;
     for (const [networkId, owner] of owners.entries()) {
       if (!registry.findNetwork(networkId)) owners.delete(networkId);
-      else if (
-        owner.engine === engine.socketPath &&
-        !there.has(networkId) &&
-        registry.endpoints(networkId).length === 0
-      ) {
-        log.info(
-          { network: networkId, engine: engine.socketPath },
-          'a network that its engine has forgotten was removed',
-        );
-        await parts.remove(networkId);
-        owners.delete(networkId);
+      else if (owner.engine === engine.socketPath && !there.has(networkId)) {
+        if (registry.endpoints(networkId).every(({ endpointId }) => parts.isAbandoned(endpointId))) {
+          log.info(
+            { network: networkId, engine: engine.socketPath },
+            'a network that its engine has forgotten was removed',
+          );
+          await parts.remove(networkId);
+          owners.delete(networkId);
+        } else again = true;
       }
     }
+    // Somebody still lives there: a container that the engine forgot as well.
+    if (again) lookLater(engine);
   };
   const lookLater = (engine: EngineWatch) => {
     const timer = setTimeout(() => {
