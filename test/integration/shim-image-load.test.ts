@@ -325,6 +325,41 @@ test('bombs are stopped while there is room for others', async () => {
   await small.stop();
 });
 
+test('loads, tags and removals at once keep whole what is there', async () => {
+  await removeAll();
+  const socketPath = host.path('/run/cleat/docker.sock');
+  const archives = [0, 1, 2].map((number) => {
+    // The first layer is everybody's.
+    const image = [makeTar([{ name: 'common', content: 'x'.repeat(50_000) }]), makeTar([{ name: `own${number}` }])];
+    const file = join(host.dir, `image${number}.tar`);
+    writeFileSync(file, dockerArchive({ tag: `image${number}:1`, layers: image }));
+    return file;
+  });
+  const work = Array.from({ length: 60 }, async (_, index) => {
+    const file = archives[index % 3] as string;
+    if (index % 2 === 0) return callApi(socketPath, 'POST', '/images/load?quiet=1', { file });
+    if (index % 5 === 0) return callApi(socketPath, 'POST', `/images/image${index % 3}:1/tag?repo=other&tag=${index}`);
+    return callApi(socketPath, 'DELETE', `/images/image${index % 3}:1?force=1`);
+  });
+  for (const { status, body } of await Promise.all(work)) {
+    assert.ok([200, 201, 404].includes(status), JSON.stringify(body));
+    assert.doesNotMatch(JSON.stringify(body), /errorDetail/);
+  }
+  for (const [index, file] of archives.entries()) {
+    await callApi(socketPath, 'POST', '/images/load?quiet=1', { file });
+    const name = `whole${index}`;
+    const created = await callApi(socketPath, 'POST', `/containers/create?name=${name}`, {
+      ...{ Image: `image${index}:1`, Cmd: ['x'], HostConfig: { NetworkMode: 'none' } },
+    });
+    assert.equal(created.status, 201, JSON.stringify(created.body));
+    const exported = String((await callApi(socketPath, 'GET', `/containers/${name}/export`)).body);
+    assert.ok(exported.includes('common') && exported.includes(`own${index}`));
+    await callApi(socketPath, 'DELETE', `/containers/${name}`);
+  }
+  await removeAll();
+  await assertNothingLeft('after all of it');
+});
+
 test('a client that goes away half way leaves nothing', async () => {
   await removeAll();
   const archive = dockerArchive({
