@@ -34,13 +34,12 @@ const create = (share: string) => [
 ];
 
 const works = async ({ engine, container }: Machine, command: string): Promise<boolean> =>
-  (await engine.docker('exec', container, 'sh', '-c', `${command} >/dev/null 2>&1 && echo yes || echo no`)) === 'yes';
+  (await engine.docker('exec', container, 'sh', '-c', `{ ${command}; } >/dev/null 2>&1 && echo yes || echo no`)) ===
+  'yes';
 
 /** What the kernel of a host knows of the others' containers. */
 const entries = async ({ host }: Machine): Promise<string> =>
-  (
-    await host.sh('bridge fdb show | grep dev.cx | sort; ip neigh show nud permanent | sort')
-  ).trim();
+  (await host.sh('bridge fdb show | grep dev.cx | sort; ip neigh show nud permanent | sort')).trim();
 
 async function startMachines(parts: { close(): Promise<void> }[]): Promise<readonly [Machine, Machine, Machine]> {
   const segment = await createSegment();
