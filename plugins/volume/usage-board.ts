@@ -46,6 +46,10 @@ export class UsageBoard<C extends CommonConfig> {
     );
   }
 
+  forget(name: string): void {
+    this.#meter.forget(name);
+  }
+
   #keep({ name }: VolumeRecord, usage: Usage): void {
     if (this.#set.records.get(name) !== undefined) this.#health.usage(name, usage);
   }

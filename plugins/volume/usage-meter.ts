@@ -5,9 +5,10 @@ import type { Budget } from './backend.ts';
 import { startBudget } from './mount-deadline.ts';
 
 const timeoutMs = 60_000;
-const afterMs = 20;
+/** Long enough for a container to be up: starting processes then would hold up the calls that belong to it. */
+const afterMs = 1000;
 /** A measurement is repeated when it is older than this, or than ten times what it took. */
-const minAgeMs = 2_000;
+const minAgeMs = 15_000;
 
 export class UsageMeter {
   readonly #running = new Set<string>();
@@ -22,8 +23,7 @@ export class UsageMeter {
     const started = performance.now();
     if (this.#running.has(name) || started < (this.#nextAt.get(name) ?? 0)) return;
     this.#running.add(name);
-    // Later: starting a process holds up the event loop, and with it the answer that this belongs to.
-    void delay(afterMs)
+    void delay(afterMs, undefined, { ref: false })
       .then(() => measure(startBudget(timeoutMs)))
       .catch((error: unknown) => this.#log.debug({ volume: name, err: error }, 'usage could not be measured'))
       .finally(() => {
@@ -31,5 +31,10 @@ export class UsageMeter {
         const ended = performance.now();
         this.#nextAt.set(name, ended + Math.max(minAgeMs, 10 * (ended - started)));
       });
+  }
+
+  /** Of a volume that is gone. */
+  forget(name: string): void {
+    this.#nextAt.delete(name);
   }
 }

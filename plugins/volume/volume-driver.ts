@@ -119,7 +119,11 @@ export class DriverVolumes<C extends CommonConfig> extends VolumeSet<C> implemen
   }
 
   async list(): Promise<readonly Volume[]> {
-    return this.ready().map((record) => this.#describe(record));
+    // Engines show no more than the names; a thousand volumes with all their Status would be a megabyte each time.
+    return this.ready().map((record) => ({
+      ...this.#identity(record),
+      status: { health: this.health.get(record.name)?.health ?? 'idle' },
+    }));
   }
 
   async path({ name }: { readonly name: string }): Promise<string | undefined> {
@@ -232,6 +236,7 @@ export class DriverVolumes<C extends CommonConfig> extends VolumeSet<C> implemen
     this.records.delete(record.name);
     this.health.forget(record.name);
     this.attachments.forget(record.name);
+    this.usage.forget(record.name);
     this.#options.onStep('remove:forgotten');
     this.#options.trash.emptySoon();
   }
@@ -282,14 +287,16 @@ export class DriverVolumes<C extends CommonConfig> extends VolumeSet<C> implemen
   }
 
   #describe(record: VolumeRecord): Volume {
+    return {
+      ...this.#identity(record),
+      status: describeStatus(record, this.health.get(record.name), this.#facts(record)),
+    };
+  }
+
+  #identity(record: VolumeRecord): Volume {
     const { name, createdAt } = record;
     const mountpoint = this.attachments.path(record);
-    return {
-      name,
-      createdAt: new Date(createdAt),
-      ...(mountpoint === undefined ? {} : { mountpoint }),
-      status: describeStatus(record, this.health.get(name), this.#facts(record)),
-    };
+    return { name, createdAt: new Date(createdAt), ...(mountpoint === undefined ? {} : { mountpoint }) };
   }
 
   /** A record that a newer version wrote must not take the list of all the others with it. */
