@@ -13,12 +13,12 @@ const keptEvents = 256;
 
 export class EventLog {
   readonly #kept: EngineEvent[] = [];
-  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #listeners = new Map<(event: EngineEvent) => void, () => void>();
 
   emit(event: EngineEvent): void {
     this.#kept.push(event);
     if (this.#kept.length > keptEvents) this.#kept.shift();
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners.keys()) listener(event);
   }
 
   get kept(): readonly EngineEvent[] {
@@ -29,8 +29,14 @@ export class EventLog {
     return this.#listeners.size;
   }
 
-  listen(listener: (event: EngineEvent) => void): () => void {
-    this.#listeners.add(listener);
+  /** `onEnd`: there will be no more, the shim ends. Returns what stops listening. */
+  listen(listener: (event: EngineEvent) => void, onEnd: () => void = () => {}): () => void {
+    this.#listeners.set(listener, onEnd);
     return () => this.#listeners.delete(listener);
+  }
+
+  end(): void {
+    for (const onEnd of this.#listeners.values()) onEnd();
+    this.#listeners.clear();
   }
 }

@@ -15,8 +15,8 @@ import type { ShimConfig } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigError } from './config/option.ts';
 import { reloadConfig } from './config/reload.ts';
-import { ContainerRegistry } from './container/registry.ts';
 import { letGoOfContainers } from './container/let-go.ts';
+import { ContainerRegistry } from './container/registry.ts';
 import { restoreContainers } from './container/restore.ts';
 import { stopAllContainers } from './container/stop-all.ts';
 import { watchContainerExits } from './container/watch-exits.ts';
@@ -66,6 +66,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
       control: (app) => controlRoutes(app, engine),
       reload: async () => reload(engine, argv),
       stop: async () => {
+        engine.events.end();
         await closeHosts(listening);
         if (!engine.config.liveRestore) await stopAllContainers(engine);
         await takeDown();

@@ -59,7 +59,7 @@ async function sendEvents(engine: Engine, request: FastifyRequest, reply: Fastif
     raw.end();
     return;
   }
-  const stop = engine.events.listen(send);
+  const stop = engine.events.listen(send, () => raw.end());
   const timer = waitMs === undefined ? undefined : setTimeout(() => raw.end(), Math.min(waitMs, maxTimerMs));
   raw.on('close', () => {
     stop();

@@ -10,6 +10,9 @@ import { ConfigError } from '../config/option.ts';
 import type { Engine } from '../engine.ts';
 import { createApi, type ServerFactory } from './server.ts';
 
+/** As listenOnUnixSocket has it: a running request has so long to end when the shim does. */
+const closeGraceMs = 5000;
+
 /** Listens on all of `config.hosts` or on none. */
 export async function listenOnHosts(engine: Engine): Promise<Listening[]> {
   const open: Listening[] = [];
@@ -49,7 +52,12 @@ async function listenOnHost(engine: Engine, host: string): Promise<Listening> {
   const listening = once(app.server, 'listening');
   app.server.listen({ host: address, port });
   await listening;
-  return { address: host, close: () => app.close() };
+  const close = async () => {
+    const timer = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
+    await app.close();
+    clearTimeout(timer);
+  };
+  return { address: host, close };
 }
 
 /** dockerd's rule: root and the group may read and write. Without a group of this name only root may. */

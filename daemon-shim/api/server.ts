@@ -35,7 +35,8 @@ export function createApi(engine: Engine, makeServer?: ServerFactory): FastifyIn
     disableRequestLogging: true,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 4096 },
-    forceCloseConnections: true,
+    // At the end, requests that run are finished; who listens (listen.ts) cuts those that stream after a while.
+    forceCloseConnections: 'idle',
     rewriteUrl: (request) => (request.url ?? '/').replace(versionPrefix, ''),
     requestTimeout: 0,
     keepAliveTimeout: 0,
