@@ -29,6 +29,7 @@ import {
   SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOL_SOCKET,
+  watchReadable,
 } from './syscall.ts';
 
 const library = koffi.load('libc.so.6');
@@ -290,25 +291,15 @@ export function readSockaddr(bytes: Uint8Array): PeerAddress {
   return { address: bytes.slice(v6 ? 8 : 4, v6 ? 24 : 8), port: (bytes[2]! << 8) | bytes[3]! };
 }
 
-/** koffi's poll handle stops when it is collected as garbage, so the ones in use are held here. */
-const watched = new Set<object>();
-
 /** Calls back whenever the socket can be read, until closed; closing closes the socket too. */
 export function serveDatagrams(fd: number, onReadable: () => void): { close(): void } {
-  const start = { readable: true };
-  // koffi's types leave out the first argument.
-  const onEvent = ((status: number) => {
-    onReadable();
-    // libuv stops a poll when the socket reports an error (ICMP said that a connected peer is not there). Reading has taken the
-    // error off the socket: go on.
-    if (status < 0 && watched.has(handle)) handle.start(start, onEvent);
-  }) as unknown as () => void;
-  const handle = koffi.node.poll(fd, start, onEvent);
-  watched.add(handle);
+  const watch = watchReadable(fd, onReadable);
+  let open = true;
   return {
     close() {
-      if (!watched.delete(handle)) return;
-      handle.close();
+      if (!open) return;
+      open = false;
+      watch.close();
       closeFd(fd);
     },
   };

@@ -105,10 +105,28 @@ export function closeFd(fd: number): void {
   check(libc.close(fd), 'close', `fd=${fd}`);
 }
 
-/** Calls back on the event loop whenever the descriptor is readable. The caller keeps owning the descriptor. */
+/** Poll handles in use: koffi stops one that is collected as garbage. */
+const watched = new Set<object>();
+
+/**
+ * Calls back on the event loop whenever the descriptor is readable, or has an error, which reading must take off it. The caller keeps
+ * owning the descriptor.
+ */
 export function watchReadable(fd: number, onReadable: () => void): { close(): void } {
-  const handle = koffi.node.poll(fd, { readable: true }, onReadable);
-  return { close: () => handle.close() };
+  const wish = { readable: true };
+  // koffi's types leave out the first argument.
+  const onEvent = ((status: number) => {
+    onReadable();
+    // libuv ends a poll when the socket reports an error (ENOBUFS of netlink, ICMP's word about a connected peer): go on.
+    if (status < 0 && watched.has(handle)) handle.start(wish, onEvent);
+  }) as unknown as () => void;
+  const handle = koffi.node.poll(fd, wish, onEvent);
+  watched.add(handle);
+  return {
+    close() {
+      if (watched.delete(handle)) handle.close();
+    },
+  };
 }
 
 // <sys/socket.h>, <netinet/in.h>
