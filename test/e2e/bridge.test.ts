@@ -161,31 +161,36 @@ for (const version of versions) {
       await scene.close();
     }
   });
+}
 
-  test(`Docker ${version}: an engine that lost everything, and one that stopped while the daemon was down`, async () => {
-    const host = await createHost({ name: 'lost' });
-    try {
-      const daemon = await startDaemon('networkd', host, { config: { dns: { engines: ['/run/docker.sock'] } } });
-      const engine = await startEngine({ version, host });
-      const { docker } = engine;
-      const clean = await state(host);
-      await docker('network', 'create', '-d', 'cleat-bridge', '--subnet', '192.0.2.0/24', 'one');
-      await docker('run', '-d', '--name', 'web', '--net', 'one', '-p', '8080:80', 'busybox', 'sh', '-c', web);
-      await daemon.kill();
-      await engine.stop();
-      await daemon.start();
-      await engine.start();
-      await docker('start', 'web');
-      assert.is(await fetchPage(host, '127.0.0.1', 8080), 'page');
-      await engine.wipe();
-      await engine.start();
-      await eventually('the forgotten network removed', async () => (await state(host)) === clean, {
-        timeoutMs: 40_000,
-      });
-    } finally {
-      await host.close();
-    }
-  });
+// Side by side: most of it is waiting for the engine to give up.
+test('an engine that lost everything, and one that stopped while the daemon was down', async () => {
+  await Promise.all(versions.map(loseEngine));
+});
+
+async function loseEngine(version: EngineVersion): Promise<void> {
+  const host = await createHost({ name: 'lost' });
+  try {
+    const daemon = await startDaemon('networkd', host, { config: { dns: { engines: ['/run/docker.sock'] } } });
+    const engine = await startEngine({ version, host });
+    const { docker } = engine;
+    const clean = await state(host);
+    await docker('network', 'create', '-d', 'cleat-bridge', '--subnet', '192.0.2.0/24', 'one');
+    await docker('run', '-d', '--name', 'web', '--net', 'one', '-p', '8080:80', 'busybox', 'sh', '-c', web);
+    await daemon.kill();
+    await engine.stop();
+    await daemon.start();
+    await engine.start();
+    await docker('start', 'web');
+    assert.is(await fetchPage(host, '127.0.0.1', 8080), 'page');
+    await engine.wipe();
+    await engine.start();
+    await eventually('the forgotten network removed', async () => (await state(host)) === clean, {
+      timeoutMs: 40_000,
+    });
+  } finally {
+    await host.close();
+  }
 }
 
 if (versions.includes('28')) {

@@ -10,7 +10,7 @@ import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables');
 
-const runs = 100 * Number(process.env['CLEAT_ROUNDS'] ?? 4);
+const runs = 50 * Number(process.env['CLEAT_ROUNDS'] ?? 4);
 const methods = [
   'GwAllocCheck',
   'CreateNetwork',
@@ -32,7 +32,13 @@ test('conforms to the protocol', async () => {
     const daemon = await startDaemon('networkd', host, { config: { dns: { engines: [] } } });
     const main = fileURLToPath(new URL('../../plugins/sdk/contract/main.ts', import.meta.url));
     const node = fileURLToPath(new URL('../../bin/node', import.meta.url));
-    const report = await host.run(node, [main, 'network', '--socket', `${daemon.pluginDir}/cleat-bridge.sock`, '--ipv6']);
+    const report = await host.run(node, [
+      main,
+      'network',
+      '--socket',
+      `${daemon.pluginDir}/cleat-bridge.sock`,
+      '--ipv6',
+    ]);
     assert.match(report.stdout, /0 failed/);
     assert.is(await host.sh("ip -o link | grep -cE 'cl-|cv' || true"), '0');
   } finally {
