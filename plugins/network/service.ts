@@ -24,6 +24,7 @@ import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
 import { isAbandoned, isForgotten } from './liveness.ts';
 import { macvlan } from './macvlan/kind.ts';
+import { ownShare } from './overlay/own-share.ts';
 import { startOverlay } from './overlay/start.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
@@ -75,7 +76,14 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
   // One line for each driver.
-  const ipam = startIpam({ store, config: config['ipam'], log, bootId, registry: context.registry });
+  const ipam = startIpam({
+    store,
+    config: config['ipam'],
+    log,
+    bootId,
+    registry: context.registry,
+    share: (pool) => ownShare(parts.socket, config['overlay'], pool),
+  });
   const dhcp = startDhcp(parts);
   const services = dnsServiceOptions;
   const overlay = startOverlay(parts, services);

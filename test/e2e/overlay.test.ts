@@ -20,17 +20,18 @@ interface Machine {
   readonly host: Host;
   readonly daemon: Daemon;
   readonly engine: Engine;
-  /** Part of the subnet that is this host's. */
-  readonly share: string;
   readonly container: string;
-  readonly address: string;
 }
 
-const config = { overlay: { secret: 'a secret of three hosts', lease: '4s' } };
-const peers = '192.0.2.1,192.0.2.2,192.0.2.3';
-const create = (share: string) => [
-  ...['network', 'create', '-d', 'cleat-overlay', '--subnet', '10.90.0.0/24', '--gateway', '10.90.0.1'],
-  ...['--ip-range', share, '-o', 'cleat.network=prod', '-o', `cleat.peers=${peers}`],
+const peers = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
+const config = { overlay: { secret: 'a secret of three hosts', lease: '4s', peers } };
+/** The first host has the engine's own IPAM and says what is its to give; on the others cleat-ipam knows. */
+const create = (index: number) => [
+  ...['network', 'create', '-d', 'cleat-overlay', '-o', 'cleat.network=prod', '--subnet', '10.90.0.0/24', '--ipv6'],
+  ...['--gateway', '10.90.0.1', '--subnet', 'fd00:90::/64', '--gateway', 'fd00:90::1'],
+  ...(index === 0
+    ? ['--ip-range', '10.90.0.0/26', '--ip-range', 'fd00:90::/66']
+    : ['--ipam-driver', 'cleat-ipam', '--ipam-opt', 'cleat.network=prod']),
 ];
 
 const works = async ({ engine, container }: Machine, command: string): Promise<boolean> =>
@@ -53,8 +54,7 @@ async function startMachines(parts: { close(): Promise<void> }[]): Promise<reado
     const newer = index > 0 && missing('engine-28') === undefined;
     const engine = await startEngine({ version: newer ? '28' : '20.10', host, liveRestore: true });
     parts.push(engine);
-    const share = `10.90.0.${index * 64}/26`;
-    machines.push({ host, daemon, engine, share, container: `c${name}`, address: `10.90.0.${index * 64 + 10}` });
+    machines.push({ host, daemon, engine, container: `c${name}` });
   }
   return machines as unknown as readonly [Machine, Machine, Machine];
 }
@@ -65,42 +65,53 @@ test('three hosts, one network: traffic, names, a restart, a death, and nothing 
     const machines = await startMachines(parts);
     const [a, b, c] = machines;
 
-    const encrypted = a.engine.docker(...create(a.share), '-o', 'encrypted', 'net');
+    const encrypted = a.engine.docker(...create(0), '-o', 'encrypted', 'net');
     assert.match(
       await encrypted.catch((error: Error) => error.message),
       /PROTO_UNSUPPORTED/,
       'never silently in clear',
     );
-    for (const { engine, share, container, address } of machines) {
-      await engine.docker(...create(share), 'net');
+    const addresses = new Map<Machine, { readonly v4: string; readonly v6: string }>();
+    for (const [index, machine] of machines.entries()) {
+      const { engine, container } = machine;
+      await engine.docker(...create(index), 'net');
       await engine.docker(
-        ...['run', '-d', '--name', container, '--network', 'net', '--network-alias', 'all', '--ip', address],
-        ...['busybox', 'sh', '-c', `mkdir /www; echo ${container} > /www/index.html; httpd -f -p 80 -h /www`],
+        ...['run', '-d', '--name', container, '--network', 'net', '--network-alias', 'all', 'busybox', 'sh', '-c'],
+        `mkdir /www; echo ${container} > /www/index.html; httpd -f -p 80 -h /www`,
       );
+      const [{ NetworkSettings }] = JSON.parse(await engine.docker('inspect', container));
+      const { IPAddress: v4, GlobalIPv6Address: v6 } = NetworkSettings.Networks.net;
+      assert.is(Number(v4.split('.')[3]) >> 6, index, `${v4} is of this host's share`);
+      addresses.set(machine, { v4, v6 });
     }
+    const of = (machine: Machine) => addresses.get(machine) ?? { v4: '', v6: '' };
     const foreign = a.engine.docker('run', '--rm', '--network', 'net', '--ip', '10.90.0.70', 'busybox', 'true');
     assert.match(await foreign.catch((error: Error) => error.message), /NET_OVERLAY_SHARE/, 'not its to give');
 
     for (const from of machines) {
       for (const to of machines) {
         if (from === to) continue;
-        await eventually(`${from.container} reaches ${to.container}`, () => works(from, `ping -c1 -W1 ${to.address}`));
+        await eventually(`${from.container} reaches ${to.container}`, () => works(from, `ping -c1 -W1 ${of(to).v4}`));
         const page = `timeout 5 wget -q -O - http://${to.container}/ | grep -qx ${to.container}`;
         await eventually(`${from.container} finds ${to.container} by its name`, () => works(from, page));
-        assert.ok(await works(from, `ping -c1 -W2 -s 1400 ${to.address}`), 'a packet as large as the MTU lets it');
+        assert.ok(await works(from, `ping -c1 -W2 -s 1400 ${of(to).v4}`), 'a packet as large as the MTU lets it');
+        await eventually('and IPv6', () => works(from, `ping6 -c1 -W1 ${of(to).v6}`));
       }
       const all = await from.engine.docker('exec', from.container, 'nslookup', 'all');
-      for (const to of machines) assert.ok(all.includes(to.address), `all includes ${to.address}`);
+      for (const to of machines) assert.ok(all.includes(of(to).v4), `all includes ${of(to).v4}`);
     }
     assert.is(await a.engine.docker('exec', 'ca', 'cat', '/sys/class/net/eth0/mtu'), '1450');
     const status = JSON.parse(await a.daemon.cleat('overlay', 'status', '--json'));
-    assert.equal([status[0].hosts, status[0].remoteEndpoints, status[0].share], [3, 2, ['10.90.0.0/26']]);
+    assert.equal(
+      [status[0].hosts, status[0].remoteEndpoints, status[0].share],
+      [3, 2, ['10.90.0.0/26', 'fd00:90::/66']],
+    );
     assert.match(await a.daemon.cleat('overlay', 'peers'), /192\.0\.2\.2 .* connected /);
 
     // The daemon dies: traffic goes on, and what the kernel knows is the same when it is back.
     const before = await entries(a);
     await a.daemon.kill();
-    assert.ok(await works(a, `ping -c1 -W2 ${b.address}`), 'traffic without the daemon');
+    assert.ok(await works(a, `ping -c1 -W2 ${of(b).v4}`), 'traffic without the daemon');
     await a.daemon.start();
     await eventually('names are back', () => works(a, 'nslookup cb'));
     assert.is(await entries(a), before);
@@ -116,9 +127,9 @@ test('three hosts, one network: traffic, names, a restart, a death, and nothing 
     await c.host.sh('ip link set eth0 down');
     await eventually('its names are gone', async () => !(await works(a, 'nslookup cc')));
     await eventually('its entries too', async () => !(await entries(a)).includes('192.0.2.3'));
-    assert.ok(await works(a, `ping -c1 -W2 ${b.address}`), 'the living go on');
+    assert.ok(await works(a, `ping -c1 -W2 ${of(b).v4}`), 'the living go on');
     await c.host.sh('ip link set eth0 up');
-    await eventually('it is back', () => works(a, `nslookup cc && ping -c1 -W1 ${c.address}`));
+    await eventually('it is back', () => works(a, `nslookup cc && ping -c1 -W1 ${of(c).v4}`));
     await eventually('as it was', async () => (await entries(a)) === before);
 
     for (const { engine, host, container } of machines) {

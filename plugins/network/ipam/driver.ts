@@ -13,7 +13,7 @@ import type {
   RequestPoolReply,
   RequestPoolRequest,
 } from '../../sdk/ipam-plugin.ts';
-import { cidrsOverlap, formatCidr } from '../address/cidr.ts';
+import { type Cidr, cidrsOverlap, formatCidr } from '../address/cidr.ts';
 import { findIp, parseIp } from '../address/ip.ts';
 import { findMac } from '../address/mac.ts';
 import type { HostBlock } from './host-blocks.ts';
@@ -39,6 +39,8 @@ export interface IpamDriverParts {
   readonly config: () => IpamConfig;
   /** What the host uses; asked at each request that names no pool, and once for each that does. */
   readonly hostBlocks: () => readonly HostBlock[];
+  /** This host's part of a subnet that it shares with others. */
+  readonly share?: (pool: Cidr) => Cidr;
   readonly now: () => number;
   /** Told after each change of a pool's use. */
   readonly onUse: (entry: PoolEntry) => void;
@@ -64,9 +66,16 @@ export class CleatIpam implements IpamDriver {
     const options = parsePoolOptions(request.options);
     const named = parseNamedPool(request);
     const { ledger } = this.#parts;
+    if (named === undefined && options.network !== undefined) {
+      throw new PluginError('IPAM_POOL_INVALID', `the network ${options.network} over hosts needs a subnet`, {
+        hint: 'give --subnet, the same on every host',
+      });
+    }
     if (named === undefined) return this.#addAutomatic(space, request, options);
     const pool = formatCidr(named.pool);
-    const subPool = named.subPool && formatCidr(named.subPool);
+    const share = options.network === undefined ? undefined : this.#parts.share?.(named.pool);
+    const ownPart = named.subPool ?? share;
+    const subPool = ownPart && formatCidr(ownPart);
     const poolId = poolIdOf(space, pool, subPool);
     const held = ledger.find(poolId);
     if (held !== undefined && this.capabilities.requiresRequestReplay) return this.#replay(held);

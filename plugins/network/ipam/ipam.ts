@@ -10,7 +10,7 @@ import { readSysctl } from '../../linux/sysctl.ts';
 import { errorLine, PluginError } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
-import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
+import { type Cidr, cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
 import { findIp, formatIp, ipFromBytes } from '../address/ip.ts';
 import type { EngineWatch } from '../engine/watch.ts';
 import type { PurgeItem } from '../parts.ts';
@@ -43,6 +43,8 @@ export interface IpamParts {
   /** The engine's network namespace; default the caller's. */
   readonly netns?: Netns;
   readonly now?: () => number;
+  /** This host's part of a subnet that hosts share; default: all of it. */
+  readonly share?: (pool: Cidr) => Cidr;
 }
 
 export interface Ipam {
@@ -90,6 +92,7 @@ export function startIpam(parts: IpamParts): Ipam {
     ledger,
     config: () => withUniqueLocal(config, uniqueLocal),
     hostBlocks: () => readHostBlocks(netns),
+    ...(parts.share && { share: parts.share }),
     now,
     onUse: (entry) => warnings.checkUse(entry),
   });

@@ -1,6 +1,6 @@
 /** What users set: `--ipam-opt` for one network, the section "ipam" of the daemon's configuration for all. */
 import { PluginError } from '../../sdk/errors.ts';
-import { duration, flag, integer } from '../../sdk/option-kinds.ts';
+import { duration, flag, integer, text } from '../../sdk/option-kinds.ts';
 import { parseOptions } from '../../sdk/options.ts';
 import { type Cidr, findCidr, formatCidr } from '../address/cidr.ts';
 import { addressBits } from '../address/ip.ts';
@@ -14,6 +14,7 @@ const poolSchema = {
   warnPercent: integer('cleat.warn', { min: 1, max: 100 }),
   size: integer('cleat.size', { min: 8, max: 30 }),
   size6: integer('cleat.size6', { min: 16, max: 126 }),
+  network: text('cleat.network'),
 };
 
 /** `--ipam-opt`; absent values follow the configuration. */
@@ -24,6 +25,8 @@ export interface PoolOptions {
   /** Prefix length of a pool chosen here, IPv4 and IPv6. */
   readonly size?: number | undefined;
   readonly size6?: number | undefined;
+  /** Of an overlay network over hosts: only this host's share of the subnet is given. */
+  readonly network?: string | undefined;
 }
 
 /** Throws PROTO_OPTION and PROTO_OPTION_UNKNOWN. */

@@ -10,6 +10,8 @@ export interface OverlayConfig {
   /** This host among the peers; default: the one of them that an interface of the host has. */
   readonly address?: string;
   readonly peers: readonly string[];
+  /** Into how many parts subnets are cut at least, for hosts to come. */
+  readonly shares: number;
   /** TCP, where the daemons talk to each other. */
   readonly port: number;
   /** How long what a host said is held true after it was last heard. */
@@ -23,6 +25,7 @@ const schema = {
   secretFile: text('secretFile'),
   address: ip('address'),
   peers: list('peers', { item: 'ip' }),
+  shares: integer('shares', { min: 1, max: 65_536, otherwise: 1 }),
   port: integer('port', { min: 1, max: 65_535, otherwise: 4788 }),
   leaseMs: duration('lease', { min: 2000, max: 24 * 3_600_000, otherwise: 30_000 }),
 } satisfies OptionSchema;
@@ -42,6 +45,7 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     secretFile,
     address,
     peers,
+    shares,
     port,
     leaseMs,
   } = parseOptions(schema, Object.fromEntries(given), {
@@ -52,7 +56,14 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
   if (secret !== undefined && secret.length < leastSecret)
     throw wrong(`the secret of "overlay" must have at least ${leastSecret} characters`);
   if (address !== undefined && isIP(address) === 0) throw wrong(`"overlay.address" is no address`);
-  return { peers, port, leaseMs, ...(secret !== undefined && { secret }), ...(address !== undefined && { address }) };
+  return {
+    peers,
+    shares,
+    port,
+    leaseMs,
+    ...(secret !== undefined && { secret }),
+    ...(address !== undefined && { address }),
+  };
 }
 
 function readSecret(path: string): string {

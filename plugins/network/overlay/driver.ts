@@ -32,7 +32,7 @@ export class OverlayDriver extends BridgeDriver {
 
   constructor(parts: OverlayParts) {
     const refine = (plan: BridgePlan, record: { readonly options: Readonly<Record<string, string>> }): BridgePlan => {
-      const options = readOverlayOptions(record.options, parts.config().peers);
+      const options = readOverlayOptions(record.options, parts.config());
       const mtu = plan.mtu ?? findMtu(parts, options);
       // The same gateway everywhere: a container that moves finds the one that it knows.
       return { ...plan, mtu, macAddress: macFromId(`cleat-overlay ${options.name}`) };
@@ -43,7 +43,7 @@ export class OverlayDriver extends BridgeDriver {
 
   override async createNetwork(request: CreateNetworkRequest): Promise<void> {
     const { config, socket } = this.#parts;
-    const options = readOverlayOptions(request.options, config().peers);
+    const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
     const parts = this.#memberParts();
     const { position } = findUnderlay(socket, options.peers, config().address);
@@ -108,7 +108,7 @@ export class OverlayDriver extends BridgeDriver {
 
   #join(networkId: string, parts: MemberParts): void {
     const plan = this.plan(networkId);
-    const options = readOverlayOptions(this.network(networkId).options, this.#parts.config().peers);
+    const options = readOverlayOptions(this.network(networkId).options, this.#parts.config());
     const member = new Member(networkId, options, plan, parts);
     this.members.set(networkId, member);
     this.onMember(member);

@@ -25,6 +25,9 @@ export const overlaySchema = {
   encryption: text('cleat.encryption', { empty: true }),
 } satisfies OptionSchema;
 
+/** Defaults for every network, from the configuration. */
+type Configured = Pick<OverlayOptions, 'peers' | 'shares'>;
+
 export interface OverlayOptions {
   /** What the network is called among the hosts. */
   readonly name: string;
@@ -35,13 +38,16 @@ export interface OverlayOptions {
 }
 
 /** Throws PROTO_OPTION, and PROTO_UNSUPPORTED for what would otherwise be less than the user asked for. */
-export function readOverlayOptions(given: Readonly<Record<string, string>>, configured: readonly string[] = []) {
+export function readOverlayOptions(
+  given: Readonly<Record<string, string>>,
+  configured: Configured = { peers: [], shares: 1 },
+) {
   const known = new Set(Object.values(overlaySchema).flatMap((option) => option.names));
   const own = Object.entries(given).filter(([name]) => known.has(name));
   return settle(parseOptions(overlaySchema, Object.fromEntries(own), { driver: driverName }), configured);
 }
 
-function settle(options: OptionValues<typeof overlaySchema>, configured: readonly string[]): OverlayOptions {
+function settle(options: OptionValues<typeof overlaySchema>, configured: Configured): OverlayOptions {
   if (options.encrypted || options.encryption !== undefined) {
     throw new PluginError(
       'PROTO_UNSUPPORTED',
@@ -57,7 +63,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: readonl
       hint: 'give -o cleat.network=NAME, or -o cleat.vni=NUMBER',
     });
   }
-  const peers = options.peers.length > 0 ? options.peers : configured;
+  const peers = options.peers.length > 0 ? options.peers : configured.peers;
   if (peers.length === 0) {
     throw new PluginError('PROTO_OPTION', `cleat-overlay: nobody is named as a host of the network ${name}`, {
       hint: 'give -o cleat.peers=ADDRESS,ADDRESS…, the same list on every host, or "peers" in the configuration',
@@ -69,7 +75,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: readonl
       `cleat-overlay: peers ${peers.join(', ')} are not all different or of two families`,
     );
   }
-  const shares = Math.max(options.shares ?? 1, peers.length);
+  const shares = Math.max(options.shares ?? configured.shares, peers.length);
   return { name, vni: options.vni ?? vniOf(name), peers, shares, port: options.port };
 }
 

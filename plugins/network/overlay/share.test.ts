@@ -25,7 +25,7 @@ test('options: a name gives the VNI, and nothing weaker than what was asked for'
   assert.is(options.vni, vniOf('prod'));
   assert.ok(options.vni >= 0x800000 && options.vni <= 0xffffff);
   assert.is(options.shares, 2);
-  assert.is(readOverlayOptions({ 'cleat.vni': '7' }, ['192.0.2.1']).name, 'vni-7');
+  assert.is(readOverlayOptions({ 'cleat.vni': '7' }, { peers: ['192.0.2.1'], shares: 4 }).name, 'vni-7');
   const refused = (given: Record<string, string>) => {
     try {
       readOverlayOptions({ 'cleat.peers': peers, ...given });
