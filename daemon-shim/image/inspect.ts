@@ -1,5 +1,4 @@
 /** `docker inspect` of an image and `docker history`, as each version of the API has them. */
-import { join } from 'node:path';
 import { unixSeconds } from '../container/inspect.ts';
 import { never } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
@@ -30,8 +29,6 @@ export function inspectImage(engine: Engine, image: ImageRecord, version: number
       Data: {
         ...(lower.length > 0 ? { LowerDir: lower.join(':') } : {}),
         ...(top === undefined ? {} : { UpperDir: top }),
-        MergedDir: join(layers.folder, 'merged'),
-        WorkDir: join(layers.folder, 'work'),
       },
       Name: 'overlay2',
     },

@@ -1,6 +1,7 @@
 /** The process cleat-shim: starts, refuses, reloads, stops; its sockets and what they let in. */
 import * as assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { CommandError } from '../../plugins/linux/command.ts';
@@ -129,6 +130,36 @@ test('containers go on while the shim does not, and it finds them again', async 
   }
   assert.equal((await api('DELETE', '/containers/kept?force=1')).status, 204);
 });
+
+test('a running request is finished, a stream of events ends', async () => {
+  const shim = await startDaemon('shim', host, { args: shimArgs() });
+  await runSleeper('slow');
+  const events = openEvents();
+  await eventually('somebody listens', async () => (await infoField('NEventsListener')) === 1);
+  // The first process of a container gets no SIGTERM unless it asks for it: this takes its second.
+  const stopping = api('POST', '/containers/slow/stop?t=1');
+  await eventually('it was asked to end', () => events.text().includes('"Action":"kill"'));
+  assert.equal((await shim.stop()).code, 0);
+  assert.equal((await stopping).status, 204);
+  await events.ended;
+});
+
+/** A client of /events. */
+function openEvents(): { text(): string; readonly ended: Promise<void> } {
+  let text = '';
+  const ended = new Promise<void>((resolve, reject) => {
+    const call = request({ socketPath: host.path('/run/cleat/docker.sock'), path: '/events' }, (response) => {
+      response.on('data', (chunk: Buffer) => {
+        text += String(chunk);
+      });
+      response.on('end', resolve);
+      response.on('error', reject);
+    });
+    call.on('error', reject);
+    call.end();
+  });
+  return { text: () => text, ended };
+}
 
 test('without live-restore they stop with it, and come back by their policy', async () => {
   const shim = await startDaemon('shim', host, {
