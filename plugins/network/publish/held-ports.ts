@@ -48,7 +48,7 @@ export class HeldPorts {
     const tryPort: TryPort =
       portCount <= mostHeld
         ? (protocol, scopes, port) => sockets.push(...bindAll(protocol, this.#others(scopes, port), port))
-        : comparing((socket) => socket.port === this.#ownPort && socket.address === '::');
+        : comparing((socket) => this.isOwn(socket));
     return {
       tryPort,
       keep: (owner) => {
@@ -80,6 +80,11 @@ export class HeldPorts {
       }
     }
     if (sockets.length > 0) this.#sockets.set(owner, sockets);
+  }
+
+  /** Our own proxy's socket. */
+  isOwn({ port, address }: BoundSocket): boolean {
+    return port === this.#ownPort && address === '::';
   }
 
   /** Whether nothing keeps processes from the owner's ports, so that they have to be watched. */

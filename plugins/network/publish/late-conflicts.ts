@@ -31,6 +31,7 @@ function look(publisher: Publisher, log: Log, said: ReadonlySet<string>): Set<st
   if (unheld.size === 0) return found;
   for (const protocol of ['tcp', 'udp'] as const) {
     for (const socket of listBoundSockets(protocol)) {
+      if (publisher.isOwnSocket(socket)) continue;
       const holder = publisher.index.findHolder(protocol, [scopeOf(socket)], socket.port);
       if (!holder || !unheld.has(holder.owner)) continue;
       found.add(socket.inode);

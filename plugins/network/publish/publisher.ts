@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { BoundSocket } from '../../linux/bound-sockets.ts';
 import { forgetConnections } from '../../linux/conntrack.ts';
 import type { PortBinding } from '../../sdk/network-plugin.ts';
 import type { Store, Table } from '../../store/store.ts';
@@ -109,6 +110,10 @@ export class Publisher {
   /** Where our own proxy listens, which stands in nobody's way. */
   setProxyPort(port: number | undefined): void {
     this.#held.setOwnPort(port);
+  }
+
+  isOwnSocket(socket: BoundSocket): boolean {
+    return this.#held.isOwn(socket);
   }
 
   /** Endpoints whose ports a process could take, because there are too many to hold. */
