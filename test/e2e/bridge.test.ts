@@ -124,7 +124,10 @@ for (const version of versions) {
       );
       // The engine's own bridge network is there too, and neither reaches the other.
       await docker('run', '-d', '--name', 'builtin', '-p', '8081:80', 'busybox', 'sh', '-c', web);
-      assert.is(await fetchPage(outside, '198.51.100.1', 8081), 'page');
+      await eventually(
+        'the page of the built-in driver',
+        async () => (await fetchPage(outside, '198.51.100.1', 8081)) === 'page',
+      );
       await refused(
         () => docker('exec', 'builtin', 'timeout', '2', 'wget', '-qO-', 'http://192.0.2.80/'),
         /ended with exit code/,
@@ -142,7 +145,10 @@ for (const version of versions) {
         const six = ['--ipv4=false', '--ipv6', '--subnet', '2001:db8:6::/64'];
         await docker('network', 'create', '-d', 'cleat-bridge', ...six, 'six');
         await docker('run', '-d', '--name', 'six', '--net', 'six', '-p', '8086:80', 'busybox', 'sh', '-c', web);
-        assert.is(await fetchPage(outside, '[2001:db8:51::1]', 8086), 'page');
+        await eventually(
+          'the page over IPv6',
+          async () => (await fetchPage(outside, '[2001:db8:51::1]', 8086)) === 'page',
+        );
         await docker('rm', '-f', 'six');
         await docker('network', 'rm', 'six');
       }

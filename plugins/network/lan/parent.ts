@@ -35,13 +35,15 @@ export class Parents {
       if (this.#records.has(name)) this.#hold(name, wish.networkId);
       return present;
     }
+    const vlan = wish.name === undefined ? undefined : this.#vlanOf(wish.name);
     // Known before it is made: after a crash it is found by its record.
     this.#hold(name, wish.networkId);
     try {
-      if (wish.name === undefined) this.#makeWireless(name, wish.networkId);
-      else this.#makeVlan(name, wish.name);
+      if (vlan === undefined) this.#makeWireless(name, wish.networkId);
+      else this.#makeVlan(name, vlan);
     } catch (error) {
-      this.release(wish);
+      // Nothing was made, so nothing may be deleted: the name may be somebody else's by now.
+      this.#letGo(name, wish.networkId);
       throw error;
     }
     return this.get(wish);
@@ -60,17 +62,10 @@ export class Parents {
   /** The network is gone: a link that we made goes with its last one. */
   release({ networkId, ...wish }: ParentWish): void {
     const name = parentName({ networkId, ...wish });
-    const record = this.#records.get(name);
-    if (record === undefined) return;
-    const rest = record.networkIds.filter((id) => id !== networkId);
-    if (rest.length > 0) {
-      this.#records.put(name, { name, networkIds: rest });
-      return;
-    }
+    if (!this.#records.has(name) || this.#letGo(name, networkId)) return;
     for (const error of this.#socket.attempt([deleteLink(name)])) {
       if (error && !isKernelError(error, 'ENODEV')) throw error;
     }
-    this.#records.delete(name);
   }
 
   /** Names of the links that we made. */
@@ -83,16 +78,28 @@ export class Parents {
     if (!ids.includes(networkId)) this.#records.put(name, { name, networkIds: [...ids, networkId] });
   }
 
-  #makeVlan(name: string, wanted: string): void {
-    const vlan = splitVlan(wanted);
+  /** Whether other networks still hold it. */
+  #letGo(name: string, networkId: string): boolean {
+    const rest = this.#records.get(name)?.networkIds.filter((id) => id !== networkId) ?? [];
+    if (rest.length > 0) this.#records.put(name, { name, networkIds: rest });
+    else this.#records.delete(name);
+    return rest.length > 0;
+  }
+
+  #vlanOf(name: string): { readonly base: Link; readonly id: number } {
+    const vlan = splitVlan(name);
     const base = vlan && findLink(this.#socket, vlan.base);
-    if (vlan === undefined || base === undefined) throw notFound(wanted);
+    if (vlan === undefined || base === undefined) throw notFound(name);
+    return { base, id: vlan.id };
+  }
+
+  #makeVlan(name: string, { base, id }: { readonly base: Link; readonly id: number }): void {
     try {
-      this.#socket.apply(createLink({ kind: 'vlan', name, parent: base.index, options: { id: vlan.id } }));
+      this.#socket.apply(createLink({ kind: 'vlan', name, parent: base.index, options: { id } }));
       this.#socket.apply(changeLink(name, { up: true }));
     } catch (error) {
       if (!isKernelError(error, 'EOPNOTSUPP')) throw error;
-      throw new PluginError('NET_KERNEL', `this kernel has no VLAN links, which parent=${wanted} needs`, {
+      throw new PluginError('NET_KERNEL', `this kernel has no VLAN links, which parent=${name} needs`, {
         hint: 'run: modprobe 8021q',
         cause: error,
       });
