@@ -7,6 +7,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import type { DaemonContext, Service } from '../plugins/sdk/daemon.ts';
 import { defaultDirectories, type Listening } from '../plugins/sdk/index.ts';
 import { openStore } from '../plugins/store/store.ts';
@@ -84,7 +85,7 @@ function makeEngine(given: ShimConfig, context: DaemonContext, undo: (() => unkn
   mkdirSync(given.execRoot, { recursive: true, mode: 0o710 });
   const store = openStore(join(given.dataRoot, 'shim.db'), { log: context.log });
   undo.push(() => store.close());
-  const runtimes = findRuntimes(join(given.execRoot, 'runtimes'), given.runtimes);
+  const runtimes = usableRuntimes(given, context.log);
   const config = { ...given, defaultRuntime: chooseDefault(runtimes, given.defaultRuntime) };
   const plugins = new Plugins({ ...defaultDirectories, socketDir: config.pluginDir });
   undo.push(() => plugins.close());
@@ -102,6 +103,21 @@ function makeEngine(given: ShimConfig, context: DaemonContext, undo: (() => unkn
   };
 }
 
+/** One of the configuration whose program is not there is left out, as dockerd does: others may be in use. */
+function usableRuntimes(config: ShimConfig, log: Logger): Map<string, OciRuntime> {
+  const folder = join(config.execRoot, 'runtimes');
+  const usable = Object.entries(config.runtimes).filter(([name, entry]) => {
+    try {
+      findRuntimes(folder, { [name]: entry });
+      return true;
+    } catch (error) {
+      log.warn({ err: error, runtime: name }, 'a runtime of the configuration cannot be used');
+      return false;
+    }
+  });
+  return findRuntimes(folder, Object.fromEntries(usable));
+}
+
 function chooseDefault(runtimes: ReadonlyMap<string, OciRuntime>, wanted: string): string {
   const name = wanted || [...runtimes.keys()][0];
   if (name === undefined)
@@ -112,7 +128,7 @@ function chooseDefault(runtimes: ReadonlyMap<string, OciRuntime>, wanted: string
 
 function reload(engine: Engine, argv: readonly string[]): void {
   const read = loadConfig(argv).config;
-  const runtimes = findRuntimes(join(read.execRoot, 'runtimes'), read.runtimes);
+  const runtimes = usableRuntimes(read, engine.log);
   const defaultRuntime = chooseDefault(runtimes, read.defaultRuntime);
   const { config, changed, later } = reloadConfig(engine.config, { ...read, defaultRuntime });
   engine.config = config;

@@ -64,6 +64,8 @@ test('a daemon.json, and what follows from the folders', () => {
     runtimes: { other: { path: '/bin/other', runtimeArgs: ['--debug'] } },
     proxies: { 'http-proxy': 'http://example.org' },
     'registry-mirrors': ['https://example.org'],
+    builder: { gc: { enabled: true } },
+    features: { buildkit: true },
   });
   assert.equal(config.dataRoot, '/s/shim');
   assert.equal(config.execRoot, '/r/shim');
@@ -72,7 +74,7 @@ test('a daemon.json, and what follows from the folders', () => {
   assert.equal(config.liveRestore, false);
   assert.equal(config.bridge.bip, '192.168.9.1/24');
   assert.deepEqual(config.runtimes, { other: { path: '/bin/other', runtimeArgs: ['--debug'] } });
-  assert.equal(warnings.length, 2);
+  assert.equal(warnings.length, 4);
   assert.match(warnings.join('\n'), /--registry-mirror has no effect: the shim talks to no registry/);
 });
 

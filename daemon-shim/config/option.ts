@@ -13,7 +13,9 @@ export type OptionKind =
   | 'map-of-maps'
   | 'ulimits'
   | 'runtimes'
-  | 'pools';
+  | 'pools'
+  /** Whatever the file holds: it is not read. */
+  | 'any';
 
 export interface OptionSpec {
   /** Without the dashes. */

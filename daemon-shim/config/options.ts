@@ -174,6 +174,7 @@ export const dockerOptions: readonly OptionSpec[] = [
 export const foreignOptions: readonly OptionSpec[] = [
   { name: 'allow-direct-routing', kind: 'flag', help: '', ignored: driversOwn },
   { name: 'allow-nondistributable-artifacts', kind: 'list', help: '', ignored: noRegistry },
+  { name: 'builder', kind: 'any', help: '', reloads: true, ignored: 'the shim builds no images' },
   {
     name: 'cdi-spec-dir',
     key: 'cdi-spec-dirs',

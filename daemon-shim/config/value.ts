@@ -16,6 +16,7 @@ export function parseFlagValue(option: OptionSpec, text: string, earlier: Option
     new ConfigError(`invalid argument "${text}" for "--${option.name}" flag: ${reason}`, true);
   switch (option.kind) {
     case 'text':
+    case 'any':
       return text;
     case 'flag': {
       const value = flagWords.get(text.toLowerCase());
@@ -72,6 +73,8 @@ export function checkFileValue(option: OptionSpec, key: string, value: unknown):
     case 'text':
       if (typeof value !== 'string') throw wrong('string');
       return value;
+    case 'any':
+      return JSON.stringify(value);
     case 'flag':
       if (typeof value !== 'boolean') throw wrong('bool');
       return value;
