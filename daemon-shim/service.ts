@@ -50,7 +50,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
   };
   try {
     const engine = makeEngine(config, context, undo);
-    await engine.images.layers.removeLeftovers();
+    engine.images.layers.removeLeftovers();
     dropKeptImages(engine);
     engine.images.collect();
     const watcher = watchContainerExits(engine);

@@ -159,24 +159,27 @@ export class LayerStore {
     for (const layer of unused) this.#table.delete(layer.diffId);
     for (const layer of unused) {
       rmSync(this.#blobPath(layer.diffId), { force: true });
-      const doomed = join(this.#dataRoot, 'tmp', `${layer.name}-${randomBytes(8).toString('hex')}`);
+      const doomed = this.#doomedPath(layer.name);
       renameSync(this.path(layer), doomed);
       removeTree(doomed).catch(() => {});
     }
   }
 
-  /** At the start, before anything is loaded: what a crash left half made, or half removed. */
-  async removeLeftovers(): Promise<void> {
+  /** At the start, before anything is loaded: what a crash left half made, or half removed. Files go in the background. */
+  removeLeftovers(): void {
     const layers = this.list();
     const names = new Set([initLayerName, ...layers.map((layer) => layer.name)]);
     const blobs = new Set(layers.map((layer) => blobName(layer.diffId)));
-    const leftovers = [
-      ...this.#entries('tmp'),
-      ...this.#entries('layers').filter((path) => !names.has(lastPart(path))),
-    ];
-    for (const path of leftovers) await removeTree(path);
+    for (const path of this.#entries('layers').filter((layer) => !names.has(lastPart(layer)))) {
+      renameSync(path, this.#doomedPath(lastPart(path)));
+    }
     for (const path of this.#entries('blobs').filter((blob) => !blobs.has(lastPart(blob))))
       rmSync(path, { force: true });
+    for (const path of this.#entries('tmp')) removeTree(path).catch(() => {}); // the next start tries again
+  }
+
+  #doomedPath(name: string): string {
+    return join(this.#dataRoot, 'tmp', `${name}-${randomBytes(8).toString('hex')}`);
   }
 
   #entries(folder: string): string[] {
