@@ -73,7 +73,8 @@ export class Placements {
     for (const entry of parts.directory.networks()) this.#placeNetwork(entry);
     for (const endpoint of parts.registry.endpoints()) this.#placeEndpoint(endpoint);
     // Registered after the directory's own listener: names are there before the places are.
-    parts.registry.subscribe((event) => this.#onEvent(event));
+    // After the verb that brought it about: sockets and rules in a sandbox cost milliseconds that no engine should wait for.
+    parts.registry.subscribe((event) => setImmediate(() => this.#onEvent(event)));
     parts.directory.onViewsChanged(() => this.#refreshViews());
     parts.directory.onZoneChanged(() => this.#refreshEngines());
   }
@@ -100,6 +101,7 @@ export class Placements {
   }
 
   #onEvent(event: RegistryEvent): void {
+    if (!this.#open) return;
     switch (event.kind) {
       case 'network-added': {
         const entry = this.#parts.directory.find(event.network.networkId);
