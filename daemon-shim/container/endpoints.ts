@@ -14,7 +14,7 @@ export function resolveNetworkMode(engine: Engine, hostConfig: HostConfig): Host
   return { ...hostConfig, NetworkMode: `container:${engine.containers.find(name)?.id ?? name}` };
 }
 
-/** By network name as the user said it. Throws 404 for a network that is not there. */
+/** By network name as the user said it. One that is not there is refused at the start, as Docker does. */
 export function endpointsOf(engine: Engine, mode: string, body: unknown): Record<string, EndpointRecord> {
   if (mode.startsWith('container:')) return {};
   const networking = asObject(asObject(body, 'body')['NetworkingConfig'] ?? {}, 'NetworkingConfig');
@@ -23,9 +23,19 @@ export function endpointsOf(engine: Engine, mode: string, body: unknown): Record
     ([name, config]) => [name === 'default' ? 'bridge' : name, endpointConfig(name, config)] as const,
   );
   const named = given.some(([name]) => sameNetwork(engine, name, mode)) ? given : [[mode, {}] as const, ...given];
-  return Object.fromEntries(named.map(([name, config]) => [name, newEndpoint(engine, name, config)]));
+  return Object.fromEntries(
+    named.map(([name, config]) => [
+      name,
+      engine.networks.find(name) === undefined ? absentEndpoint(name, config) : newEndpoint(engine, name, config),
+    ]),
+  );
 }
 
+function absentEndpoint(networkName: string, config: EndpointConfig): EndpointRecord {
+  return { networkId: '', networkName, config, endpointId: '', dnsNames: [] };
+}
+
+/** Throws 404 for a network that is not there. */
 export function newEndpoint(engine: Engine, name: string, config: EndpointConfig): EndpointRecord {
   const network = engine.networks.get(name);
   if (network.configOnly) throw badRequest(`network ${name} is a configuration-only network and cannot be used`);

@@ -2,7 +2,7 @@
 
 import { setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { RemoteError } from '../../plugins/sdk/index.ts';
-import { ApiError } from '../api/api-error.ts';
+import { ApiError, notFound } from '../api/api-error.ts';
 import type { EndpointRecord } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
@@ -17,7 +17,9 @@ export async function attachNetworks(engine: Engine, container: Container): Prom
   const asked = portsOf(container.record);
   const ports: EndpointPorts = { ...asked, portBindings: await choosePorts(asked.portBindings) };
   for (const [name, endpoint] of Object.entries(container.record.endpoints)) {
-    const network = engine.networks.get(endpoint.networkId || name);
+    const network = engine.networks.find(endpoint.networkId || name);
+    if (network === undefined)
+      throw notFound(`failed to set up container networking: network ${endpoint.networkId || name} not found`);
     if (isBuiltIn(network)) continue;
     const { record } = await joinNetwork(engine, key, network, endpoint.config, namesOf(container, endpoint), ports);
     setEndpoint(container, name, record);

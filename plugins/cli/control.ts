@@ -24,7 +24,7 @@ export async function callControl<T>(
     throw notReachable(runDir, daemon, error);
   });
   if (reply.status >= 200 && reply.status < 300) return reply.body as T;
-  throw new CommandFailure(replyMessage(reply), reply.status === 400 ? exitCodes.usage : exitCodes.failed);
+  throw new CommandFailure(replyMessage(reply), isWrongUse(reply.body) ? exitCodes.usage : exitCodes.failed);
 }
 
 /** Which daemons of this host answer; the others are left out. */
@@ -59,6 +59,12 @@ function parseBody(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** An option or a body that cannot be; everything else that a daemon refuses has failed. */
+function isWrongUse(body: unknown): boolean {
+  const code = typeof body === 'object' && body !== null && 'code' in body ? String(body.code) : '';
+  return code.startsWith('PROTO_OPTION') || code === 'PROTO_BODY';
 }
 
 function replyMessage(reply: ControlReply): string {

@@ -1,4 +1,6 @@
 /** `cleat serve`: several daemons in one process, for small hosts. */
+
+import { startShimService } from '../../daemon-shim/service.ts';
 import { startLogService } from '../log/service.ts';
 import { startNetworkService } from '../network/service.ts';
 import { type DaemonSpec, runDaemons } from '../sdk/daemon.ts';
@@ -12,6 +14,10 @@ const specs: readonly DaemonSpec[] = [
   { name: 'volumed', about: 'Volumes.', start: startVolumeService },
   { name: 'logd', about: 'Logs.', start: startLogService },
 ];
+
+/** An engine is started by its name only: most hosts have one. Last, for it looks for the others' plugins. */
+const shim: DaemonSpec = { name: 'shim', about: 'A container engine.', start: startShimService };
+const known = [...specs, shim];
 
 interface ServeOptions extends GlobalOptions {
   readonly daemons?: readonly string[];
@@ -28,8 +34,8 @@ export const serveCommand: Command<ServeOptions> = {
       .positional('daemons', {
         array: true,
         type: 'string',
-        choices: specs.map((spec) => spec.name),
-        describe: 'Which (default: all)',
+        choices: known.map((spec) => spec.name),
+        describe: 'Which (default: all but shim)',
       })
       .option('config', { type: 'string', describe: 'One JSON file for all, instead of /etc/cleat/NAME.json for each' })
       .option('plugin-dir', {
@@ -43,9 +49,10 @@ export const serveCommand: Command<ServeOptions> = {
         choices: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
       })
       .example('$0 serve', 'networks, volumes and logs in one process')
-      .example('$0 serve volumed logd', 'no networks'),
+      .example('$0 serve volumed logd', 'no networks')
+      .example('$0 serve networkd volumed logd shim', 'with the engine'),
   run: async (args) => {
-    const wanted = args.daemons?.length ? specs.filter((spec) => args.daemons?.includes(spec.name)) : specs;
+    const wanted = args.daemons?.length ? known.filter((spec) => args.daemons?.includes(spec.name)) : specs;
     await runDaemons(wanted, {
       configFile: args.config ?? '',
       configGiven: args.config !== undefined,
