@@ -100,8 +100,21 @@ test('three hosts, one network: traffic, names, a restart, a death, and nothing 
       const all = await from.engine.docker('exec', from.container, 'nslookup', 'all');
       for (const to of machines) assert.ok(all.includes(of(to).v4), `all includes ${of(to).v4}`);
     }
-    assert.is(await a.engine.docker('exec', 'ca', 'cat', '/sys/class/net/eth0/mtu'), '1450');
     const status = JSON.parse(await a.daemon.cleat('overlay', 'status', '--json'));
+    assert.is(await a.engine.docker('exec', 'ca', 'cat', '/sys/class/net/eth0/mtu'), '1450');
+    assert.ok(await works(a, 'ping -c1 -W2 192.0.2.2'), 'the way out, under the address of the host');
+    await b.engine.docker('run', '-d', '--name', 'web', '--network', 'net', '-p', '8080:80', 'busybox', 'httpd', '-f');
+    await eventually('a published port', () => c.host.sh('nc -w1 -z 192.0.2.2 8080 && echo yes'));
+    await b.engine.docker('rm', '-f', 'web');
+
+    // Questions for addresses that somebody has are answered on the spot; for others everybody is asked.
+    const capture = (filter: string) => `timeout 5 tcpdump -c1 -lni cx${status[0].vni} '${filter}' 2>/dev/null`;
+    const asked = b.host.sh(`${capture('arp and host 10.90.0.50')} || true`);
+    const quiet = b.host.sh(`${capture(`ether broadcast and arp and dst host ${of(c).v4}`)} || true`);
+    const unknown = Array.from({ length: 6 }, () => 'ping -c1 -W1 10.90.0.50').join('; ');
+    await works(a, `ping -c1 -W1 ${of(c).v4}; ${unknown}`);
+    assert.match(await asked, /who-has/, 'a broadcast reaches the other hosts');
+    assert.is(await quiet, '', 'and a known address is not asked for over the wire');
     assert.equal(
       [status[0].hosts, status[0].remoteEndpoints, status[0].share],
       [3, 2, ['10.90.0.0/26', 'fd00:90::/66']],

@@ -1,0 +1,127 @@
+/**
+ * What a host of an overlay does when its links or entries are taken away, and when it was not there while others changed. Two
+ * hosts with daemons; containers are records only, for nothing here needs their traffic.
+ */
+import { randomBytes } from 'node:crypto';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { vxlanName } from '../../plugins/network/link/names.ts';
+import { vniOf } from '../../plugins/network/overlay/options.ts';
+import { PluginClient } from '../../plugins/sdk/client.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { eventually } from '../support/deadline.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { requires } from '../support/requires.ts';
+import { createSegment } from '../support/segment.ts';
+
+requires('root', 'bridge', 'veth', 'nftables');
+
+const peers = ['192.0.2.1', '192.0.2.2'];
+const config = { overlay: { secret: 'a secret of two hosts', lease: '3s', peers } };
+const cx = vxlanName(vniOf('heal'));
+
+interface Machine {
+  readonly host: Host;
+  readonly daemon: Daemon;
+  readonly client: PluginClient;
+  readonly networkId: string;
+}
+
+const id = () => randomBytes(32).toString('hex');
+
+async function createNetwork(
+  { client, networkId }: Machine,
+  options: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await client.network.createNetwork({
+    networkId,
+    options: { 'cleat.network': 'heal', ...options },
+    enableIPv4: true,
+    enableIPv6: false,
+    internal: false,
+    ipv4: [{ addressSpace: 'test', pool: '10.9.0.0/24', gateway: '10.9.0.1/24', auxAddresses: {} }],
+    ipv6: [],
+  });
+}
+
+async function join({ client, networkId }: Machine, address: string): Promise<string> {
+  const endpointId = id();
+  const ports = { exposedPorts: [], portBindings: [] };
+  await client.network.createEndpoint({ networkId, endpointId, interface: { address }, options: {}, ...ports });
+  await client.network.join({ networkId, endpointId, sandboxKey: '/run/docker/netns/x', options: {}, ...ports });
+  return endpointId;
+}
+
+async function start(host: Host): Promise<Machine> {
+  const daemon = await startDaemon('networkd', host, { config });
+  return {
+    host,
+    daemon,
+    networkId: id(),
+    client: new PluginClient({ url: `unix://${daemon.socket('cleat-overlay')}` }),
+  };
+}
+
+/** Addresses of other hosts' containers that the kernel knows wholly: the way to the host, to the port, and the neighbour. */
+async function known({ host }: Machine): Promise<string> {
+  const fdb = await host.sh(`bridge fdb show dev ${cx} 2>/dev/null || true`);
+  const neighbours = await host.sh('ip -4 neigh show nud permanent');
+  const whole = [...neighbours.matchAll(/^(\S+) dev cl-\S+ lladdr (\S+)/gm)].filter(
+    ([, , mac]) => fdb.includes(`${mac} dst 192.0.2.`) && new RegExp(`${mac} (vlan 1 )?master cl-`).test(fdb),
+  );
+  const everybody = /00:00:00:00:00:00 dst 192/.test(fdb) ? ['all'] : [];
+  return [...whole.map(([, address]) => address).sort(), ...everybody].join(' ');
+}
+
+const knows = (machine: Machine, what: string) =>
+  eventually(`"${what}" is known`, async () => (await known(machine)) === what);
+
+test('links and entries that go are made again; a restart finds what has changed; a host that is gone leaves nothing', async () => {
+  const [one, two, segment] = await Promise.all([
+    createHost({ name: 'one' }),
+    createHost({ name: 'two' }),
+    createSegment(),
+  ]);
+  try {
+    await segment.attach(one, { addresses: ['192.0.2.1/24'] });
+    await segment.attach(two, { addresses: ['192.0.2.2/24'] });
+    const a = await start(one);
+    const b = await start(two);
+    await createNetwork(a);
+    await createNetwork(b);
+    const first = await join(b, '10.9.0.130/24');
+    await knows(a, '10.9.0.130 all');
+
+    const refused = createNetwork({ ...a, networkId: id() }, { encrypted: '' }).catch((error: Error) => error.message);
+    assert.match(String(await refused), /no encryption yet/);
+    const twice = createNetwork({ ...a, networkId: id() }).catch((error: Error) => error.message);
+    assert.match(String(await twice), /name heal belongs to the network/);
+
+    await one.sh(`ip link del ${cx}`);
+    await knows(a, '10.9.0.130 all');
+    await one.sh('ip link del $(ip -o link show type bridge | grep -o "cl-[0-9a-f]*" | head -1)');
+    await knows(a, '10.9.0.130 all');
+
+    // While the first daemon is away, one container goes and another comes.
+    await a.daemon.kill();
+    await b.client.network.leave({ networkId: b.networkId, endpointId: first });
+    await b.client.network.deleteEndpoint({ networkId: b.networkId, endpointId: first });
+    await join(b, '10.9.0.131/24');
+    assert.is(await known(a), '10.9.0.130 all', 'the data plane stays as it was');
+    await a.daemon.start();
+    await knows(a, '10.9.0.131 all');
+
+    // The other host is gone for good, while nobody looked.
+    await a.daemon.kill();
+    await b.daemon.kill();
+    await a.daemon.start();
+    assert.is(await known(a), '10.9.0.131 all', 'within the lease');
+    await knows(a, '');
+    await a.client.network.deleteNetwork({ networkId: a.networkId });
+    assert.is(await one.sh("ip -o link | grep -E ' (cx|cl-|cv)' || true"), '');
+  } finally {
+    await Promise.all([one.close(), two.close(), segment.close()]);
+  }
+});
+
+test.run();
