@@ -68,6 +68,8 @@ export function feedInput(socket: Duplex, input: ContainerInput, options: InputO
     socket.resume();
     options.onDetach();
   });
-  socket.on('end', options.onEnd);
+  // A client without input closes its half at once: Node may have said so before anybody listened.
+  if (socket.readableEnded) options.onEnd();
+  else socket.on('end', options.onEnd);
   socket.resume();
 }

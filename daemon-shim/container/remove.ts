@@ -19,6 +19,8 @@ export async function removeContainer(engine: Engine, container: Container, opti
     }
     container.stopRequested = true;
     cancelRestart(container);
+    // A restart may be under way: it ends first.
+    await container.locked(async () => {});
     if (container.isRunning) await killContainer(engine, container, 'SIGKILL');
   }
   await container.locked(() => removeStopped(engine, container, options));

@@ -24,7 +24,10 @@ export async function stopContainer(engine: Engine, container: Container, option
   const signal = parseSignal(options.signal || config.StopSignal || 'SIGTERM');
   const seconds = options.timeoutSeconds ?? config.StopTimeout ?? defaultStopSeconds;
   container.stopRequested = true;
+  const wasRestarting = container.state.status === 'restarting';
   cancelRestart(container);
+  // A restart may be under way: it ends first.
+  if (wasRestarting) await container.locked(async () => {});
   if (!container.isRunning) {
     container.updateState({ manuallyStopped: true });
     return false;

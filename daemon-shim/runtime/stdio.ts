@@ -169,10 +169,7 @@ function openStdinFifo(bundle: string): (ContainerInput & { close(): void }) | u
   socket.on('error', () => socket.destroy());
   return {
     write: (chunk) => !socket.destroyed && socket.write(chunk),
-    drained: () =>
-      socket.destroyed
-        ? Promise.resolve()
-        : new Promise((resolve) => socket.once('drain', resolve).once('close', resolve)),
+    drained: () => drainedOrClosed(socket),
     end: () => {
       socket.end(() => socket.destroy());
       endHolder(bundle, 'stdin.holder');
@@ -181,8 +178,28 @@ function openStdinFifo(bundle: string): (ContainerInput & { close(): void }) | u
   };
 }
 
+function drainedOrClosed(socket: Socket): Promise<void> {
+  if (socket.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('drain', done);
+    socket.on('close', done);
+  });
+}
+
+/** Nothing happens when the terminal is gone: clients resize whenever their window does. */
 function writeControl(bundle: string, line: string): void {
-  const fd = openSync(join(bundle, 'ctl'), O_WRONLY | O_NONBLOCK);
+  let fd: number;
+  try {
+    fd = openSync(join(bundle, 'ctl'), O_WRONLY | O_NONBLOCK);
+  } catch (error) {
+    if (['ENXIO', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    throw error;
+  }
   try {
     writeSync(fd, line);
   } finally {
