@@ -19,7 +19,13 @@ const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 150);
 const seed = Number(process.env['CLEAT_SEED'] ?? Date.now() % 2 ** 31);
 
 const plugins: Readonly<Record<Exclude<DaemonName, 'shim'>, Readonly<Record<string, DriverKind>>>> = {
-  networkd: { 'cleat-bridge': 'network', 'cleat-macvlan': 'network', 'cleat-ipvlan': 'network', 'cleat-ipam': 'ipam' },
+  networkd: {
+    'cleat-bridge': 'network',
+    'cleat-macvlan': 'network',
+    'cleat-ipvlan': 'network',
+    'cleat-overlay': 'network',
+    'cleat-ipam': 'ipam',
+  },
   volumed: { 'cleat-local': 'volume', 'cleat-nfs': 'volume', 'cleat-tmpfs': 'volume' },
   logd: { 'cleat-json-file': 'log', 'cleat-syslog': 'log', 'cleat-gelf': 'log' },
 };

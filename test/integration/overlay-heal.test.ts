@@ -3,6 +3,7 @@
  * hosts with daemons; containers are records only, for nothing here needs their traffic.
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { vxlanName } from '../../plugins/network/link/names.ts';
@@ -52,8 +53,8 @@ async function join({ client, networkId }: Machine, address: string): Promise<st
   return endpointId;
 }
 
-async function start(host: Host): Promise<Machine> {
-  const daemon = await startDaemon('networkd', host, { config });
+async function start(host: Host, overlay: object = {}): Promise<Machine> {
+  const daemon = await startDaemon('networkd', host, { config: { overlay: { ...config.overlay, ...overlay } } });
   return {
     host,
     daemon,
@@ -67,9 +68,9 @@ async function known({ host }: Machine): Promise<string> {
   const fdb = await host.sh(`bridge fdb show dev ${cx} 2>/dev/null || true`);
   const neighbours = await host.sh('ip -4 neigh show nud permanent');
   const whole = [...neighbours.matchAll(/^(\S+) dev cl-\S+ lladdr (\S+)/gm)].filter(
-    ([, , mac]) => fdb.includes(`${mac} dst 192.0.2.`) && new RegExp(`${mac} (vlan 1 )?master cl-`).test(fdb),
+    ([, , mac]) => fdb.includes(`${mac} dst `) && new RegExp(`${mac} (vlan 1 )?master cl-`).test(fdb),
   );
-  const everybody = /00:00:00:00:00:00 dst 192/.test(fdb) ? ['all'] : [];
+  const everybody = /00:00:00:00:00:00 dst /.test(fdb) ? ['all'] : [];
   return [...whole.map(([, address]) => address).sort(), ...everybody].join(' ');
 }
 
@@ -123,5 +124,60 @@ test('links and entries that go are made again; a restart finds what has changed
     await Promise.all([one.close(), two.close(), segment.close()]);
   }
 });
+
+test('over IPv6, with a daemon that is killed at any moment: traffic never stops, and both know the same in the end', async () => {
+  const rounds = Number(process.env['CLEAT_ROUNDS'] ?? 4);
+  const [one, two, segment] = await Promise.all([
+    createHost({ name: 'one' }),
+    createHost({ name: 'two' }),
+    createSegment(),
+  ]);
+  try {
+    const underlay = ['2001:db8::1', '2001:db8::2'];
+    await segment.attach(one, { addresses: ['2001:db8::1/64'] });
+    await segment.attach(two, { addresses: ['2001:db8::2/64'] });
+    const a = await start(one, { peers: underlay, lease: '30s' });
+    const b = await start(two, { peers: underlay, lease: '30s' });
+    for (const machine of [a, b]) await createNetwork(machine);
+    await plug(a, await join(a, '10.9.0.10/24'), '10.9.0.10/24');
+    await plug(b, await join(b, '10.9.0.130/24'), '10.9.0.130/24');
+    await Promise.all([knows(a, '10.9.0.130 all'), knows(b, '10.9.0.10 all')]);
+    await eventually('a ping', () => one.sh('ip netns exec box ping -c1 -W1 10.9.0.130'));
+    assert.match(await one.sh('ip netns exec box ip link show dev eth0'), /mtu 1430/);
+
+    const pings = one.sh(`ip netns exec box ping -i 0.1 -c ${rounds * 30} -W2 -q 10.9.0.130`);
+    for (let round = 0; round < rounds; round += 1) {
+      // An engine repeats a call that died with the daemon.
+      const calls = Promise.allSettled([join(a, `10.9.0.${20 + round}/24`), join(b, `10.9.0.${140 + round}/24`)]);
+      await delay(Math.random() * 40);
+      await a.daemon.kill();
+      await a.daemon.start();
+      await calls;
+      await knows(a, await told(b));
+      await knows(b, await told(a));
+    }
+    assert.match(await pings, / 0% packet loss/);
+  } finally {
+    await Promise.all([one.close(), two.close(), segment.close()]);
+  }
+});
+
+/** Moves the endpoint's link into a namespace and sets it up, as an engine does. */
+async function plug({ host }: Machine, endpointId: string, address: string): Promise<void> {
+  await host.sh(
+    `ip netns add box
+     ip link set cv${endpointId.slice(0, 10)}c netns box name eth0
+     ip -n box addr add ${address} dev eth0
+     ip -n box link set eth0 up`,
+  );
+}
+
+/** What the other host should know of this one. */
+async function told({ daemon }: Machine): Promise<string> {
+  const { endpoints } = JSON.parse(await daemon.cleat('status', '--json'));
+  const rows: { state: string; addresses: string[] }[] = endpoints ?? [];
+  const joined = rows.filter(({ state }) => state === 'joined').flatMap(({ addresses }) => addresses);
+  return [...joined.sort(), 'all'].join(' ');
+}
 
 test.run();
