@@ -13,6 +13,12 @@ exec >/mnt/output 2>&1
 for d in /tmp /run /srv /var/lib/nfs; do
   [ ! -d $d ] || mount -t tmpfs tmpfs $d
 done
+# A checkout in one of these is not hidden.
+checkout=$(sed 's/.*checkout=\([^ ]*\).*/\1/' /proc/cmdline)
+if [ ! -d "$checkout" ]; then
+  mkdir -p "$checkout"
+  mount -t hostfs none "$checkout" -o "$checkout"
+fi
 mkdir -p /run/lock /run/netns
 ln -s /proc/self/fd /dev/fd
 # The modules are not where modprobe looks, and that folder may not exist on a read-only root: a modprobe that knows,

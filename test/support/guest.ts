@@ -25,7 +25,7 @@ export interface GuestResult {
   readonly output: string;
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const init = fileURLToPath(new URL('./guest-init.sh', import.meta.url));
 
 /** Runs a bash script as root in a fresh guest. Throws when the guest itself fails; the script's own exit code is returned. */
@@ -45,7 +45,13 @@ export async function inGuest(script: string, options: GuestOptions = {}): Promi
       'ro',
       'quiet',
     ];
-    const console = ['con=null', 'con0=null,fd:1', `init=${join(folder, 'init')}`, `cleat=${folder}`];
+    const console = [
+      'con=null',
+      'con0=null,fd:1',
+      `init=${join(folder, 'init')}`,
+      `cleat=${folder}`,
+      `checkout=${root}`,
+    ];
     const { stdout } = await host.run('linux.uml', [...kernel, ...console], {
       timeoutMs: options.timeoutMs ?? 180_000,
       input: '',
