@@ -213,6 +213,33 @@ for (const version of engineVersions) {
     assert.equal(problems.join('\n'), '');
   });
 
+  test('input that ends at once, and input through a pipe', async ({ shim }) => {
+    for (const command of [run('-i', 'busybox', 'cat'), run('-i', 'busybox', 'wc', '-c')]) {
+      const empty = await shim.dockerWith({ input: '' }, ...command);
+      assert.equal(empty.code, 0, empty.stderr);
+    }
+    const much = await shim.dockerWith({ input: 'x'.repeat(3_000_000) }, ...run('-i', 'busybox', 'wc', '-c'));
+    assert.equal(much.stdout.trim(), '3000000');
+  });
+
+  test('cp in both directions, on a container that runs and one that does not', async ({ engine, shim }) => {
+    const folder = engine.host.dir;
+    await engine.host.sh(
+      `mkdir -p ${folder}/in/sub; echo one > ${folder}/in/sub/file; ln -s sub/file ${folder}/in/link`,
+    );
+    await shim.docker('run', '-d', '--name', 'box', ...bare, 'busybox', 'sleep', '1000');
+    for (const state of ['running', 'stopped']) {
+      assert.equal((await shim.docker('cp', `${folder}/in`, `box:/${state}`)).code, 0);
+      assert.equal((await shim.docker('cp', `box:/${state}`, `${folder}/out-${state}`)).code, 0);
+      const same = await engine.host.sh(
+        `diff -r ${folder}/in ${folder}/out-${state} && readlink ${folder}/out-${state}/link`,
+      );
+      assert.equal(same, 'sub/file');
+      await shim.docker('stop', '-t', '0', 'box');
+    }
+    await shim.docker('rm', '-f', 'box');
+  });
+
   test('restarts after failures, so many and no more', async ({ engine, shim }) => {
     const command = ['run', '-d', '--name', 'again', '--restart', 'on-failure:2', ...bare, ...sh('exit 3')];
     const show = ['inspect', '--format', '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}', 'again'];
