@@ -6,6 +6,7 @@ import { Listener } from './listener.ts';
 import { type Message, protocolVersion } from './messages.ts';
 
 const expiryMs = 500;
+const lastWordsMs = 200;
 
 export interface ExchangeParts {
   readonly key: Buffer;
@@ -29,6 +30,8 @@ export class Exchange implements ControlPlane {
   readonly #inbox = new Inbox();
   readonly #announced = new Map<string, Announced>();
   readonly #dialers = new Map<string, Dialer>();
+  /** No network has these peers any more; what was just said is still on its way. */
+  readonly #leaving = new Set<Dialer>();
   readonly #listeners = new Map<string, Promise<Listener | undefined>>();
   readonly #timer: NodeJS.Timeout;
   #session = 0;
@@ -81,7 +84,7 @@ export class Exchange implements ControlPlane {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    for (const dialer of this.#dialers.values()) dialer.close();
+    for (const dialer of [...this.#dialers.values(), ...this.#leaving]) dialer.close();
     const listeners = await Promise.all(this.#listeners.values());
     await Promise.all(listeners.map((listener) => listener?.close()));
   }
@@ -93,9 +96,12 @@ export class Exchange implements ControlPlane {
     const wanted = new Set(all.flatMap(({ peers }) => [...peers]));
     for (const [peer, dialer] of this.#dialers) {
       if (wanted.has(peer)) continue;
-      // What was just said is still on its way; the peer drops us by itself when we are silent.
       this.#dialers.delete(peer);
-      setTimeout(() => dialer.close(), 200).unref();
+      this.#leaving.add(dialer);
+      setTimeout(() => {
+        dialer.close();
+        this.#leaving.delete(dialer);
+      }, lastWordsMs).unref();
     }
     for (const peer of wanted) {
       if (this.#dialers.has(peer)) continue;
