@@ -32,6 +32,7 @@ export class ContainerLog implements GrowingLog, LogSource {
   /** What was no frame on the FIFO: places and bytes. */
   readonly damaged = { places: 0, bytes: 0 };
   readonly #options: ContainerLogOptions;
+  readonly #release: () => void;
   readonly #sessions = new Set<unknown>();
   readonly #waiting = new Set<() => void>();
   #failing = false;
@@ -43,6 +44,7 @@ export class ContainerLog implements GrowingLog, LogSource {
     this.driver = options.driver;
     this.writer = options.writer;
     this.delivery = options.delivery;
+    this.#release = this.files.hold();
   }
 
   get files(): LogFiles {
@@ -141,6 +143,7 @@ export class ContainerLog implements GrowingLog, LogSource {
   close(): void {
     this.delivery?.stop();
     this.writer.close();
+    this.#release();
     this.notify();
   }
 

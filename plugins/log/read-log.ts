@@ -4,7 +4,7 @@
  */
 import type { ReadConfig } from '../sdk/log-plugin.ts';
 import { LogFrameBatch } from '../sdk/protocol/log-frame-encoder.ts';
-import { gunzipChunks, PlainFile } from './files/file-chunks.ts';
+import { gunzipChunks, openPlain } from './files/file-chunks.ts';
 import { findSince, findTail, type StartPosition } from './files/find-start.ts';
 import type { LogFile, LogFiles } from './files/log-files.ts';
 import type { RecordScanner } from './files/record-scanner.ts';
@@ -31,7 +31,24 @@ export interface ReadHooks {
 const readBytes = 256 * 1024;
 const replyBytes = 64 * 1024;
 
+/** `find` is asked when the first entry is, and what it found is held until the reader is done. */
 export async function* readLog(
+  find: () => LogSource,
+  config: ReadConfig,
+  growing: GrowingLog | undefined,
+  hooks: ReadHooks,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const source = find();
+  const release = source.files.hold();
+  try {
+    yield* readHeld(source, config, growing, hooks, signal);
+  } finally {
+    release();
+  }
+}
+
+async function* readHeld(
   source: LogSource,
   config: ReadConfig,
   growing: GrowingLog | undefined,
@@ -82,16 +99,10 @@ function endOf(files: LogFiles): StartPosition | undefined {
 }
 
 function sizeOf(file: LogFile): number {
-  try {
-    const plain = new PlainFile(file.path);
-    try {
-      return plain.size;
-    } finally {
-      plain.close();
-    }
-  } catch {
-    return 0;
-  }
+  const plain = openPlain(file);
+  const size = plain?.size ?? 0;
+  plain?.close();
+  return size;
 }
 
 async function* compressedFile(
@@ -102,7 +113,7 @@ async function* compressedFile(
 ): AsyncGenerator<Buffer> {
   if (from === Number.POSITIVE_INFINITY) return;
   let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of gunzipChunks(file.path, from, () => reply.damaged(0))) {
+  for await (const chunk of gunzipChunks(file, from, () => reply.damaged(0))) {
     const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     const used = reply.scan(buffer, buffer.length, false);
     yield* reply.take(false);
@@ -122,13 +133,8 @@ async function* plainFile(
   follow: GrowingLog | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  let plain: PlainFile;
-  try {
-    plain = new PlainFile(file.path);
-  } catch {
-    // Retention was quicker.
-    return;
-  }
+  const plain = openPlain(file);
+  if (plain === undefined) return;
   let buffer = Buffer.allocUnsafe(readBytes);
   let offset = from;
   try {

@@ -121,7 +121,9 @@ export class LogSessions {
 
   read(spec: DriverSpec, info: LogInfo, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
     const open = this.#logs.get(info.containerId);
-    const source = open ?? this.#closedLog(spec, info);
+    const closed = this.#closedLog(spec, info);
+    // Looked for when reading begins: a session may have opened or closed the log since.
+    const source = (): LogSource => this.#logs.get(info.containerId) ?? closed();
     const hooks = {
       onDamage: (bytes: number) => {
         this.damagedBytesRead += bytes;
@@ -284,9 +286,9 @@ export class LogSessions {
     } else log.delivery?.start(log);
   }
 
-  #closedLog(spec: DriverSpec, info: LogInfo): LogSource {
+  #closedLog(spec: DriverSpec, info: LogInfo): () => LogSource {
     const place = this.place(info.containerId);
     const prepared = spec.prepare(info, this.#containers.get(info.containerId)?.tag);
-    return { files: prepared.files(place), recordScanner: prepared.recordScanner };
+    return () => ({ files: prepared.files(place), recordScanner: prepared.recordScanner });
   }
 }

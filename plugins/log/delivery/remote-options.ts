@@ -4,7 +4,7 @@ import { choice, custom, duration, flag, text } from '../../sdk/option-kinds.ts'
 import type { OptionValues } from '../../sdk/options.ts';
 import type { LogPlace, OpenedLog } from '../driver-spec.ts';
 import { engineOptions } from '../engine-options.ts';
-import { LogFiles } from '../files/log-files.ts';
+import { type LogFiles, logFilesAt } from '../files/log-files.ts';
 import { JournalWriter } from '../journal/writer.ts';
 import { multilineOptions, multilineRule } from '../multiline.ts';
 import { findDecimalSize, rotationLimits, rotationOptions } from '../rotation-options.ts';
@@ -49,7 +49,7 @@ function assembleOptions(values: RemoteValues, driver: string, most = Number.MAX
 }
 
 export function journalFiles(place: LogPlace): LogFiles {
-  return new LogFiles({ kind: 'sequence', path: join(place.folder, 'journal') });
+  return logFilesAt({ kind: 'sequence', path: join(place.folder, 'journal') });
 }
 
 export interface RemoteLog {

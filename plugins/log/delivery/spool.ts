@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { LogFrame } from '../../sdk/protocol/log-entry.ts';
 import type { DropCount } from '../drops.ts';
-import { PlainFile } from '../files/file-chunks.ts';
+import { openPlain, type PlainFile } from '../files/file-chunks.ts';
 import type { LogFile } from '../files/log-files.ts';
 import { JournalScanner } from '../journal/block.ts';
 import type { JournalWriter } from '../journal/writer.ts';
@@ -122,8 +122,8 @@ export class Spool {
     const file = this.journal.files.find(sequence);
     if (file === undefined || file.compressed) return undefined;
     try {
-      this.#file = new PlainFile(file.path);
-      this.#sequence = sequence;
+      this.#file = openPlain(file);
+      if (this.#file !== undefined) this.#sequence = sequence;
     } catch {
       return undefined;
     }

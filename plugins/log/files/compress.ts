@@ -1,5 +1,5 @@
 /** Compresses rotated log files in the background, one at a time on this host, and never leaves a half-made one under its final name. */
-import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, createWriteStream, fstatSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { LogFile, LogFiles } from './log-files.ts';
@@ -9,17 +9,24 @@ let queue: Promise<void> = Promise.resolve();
 
 /** Settles when the file is compressed, or was removed or failed meanwhile; never rejects. */
 export function compressLater(files: LogFiles, file: LogFile, onError: (error: unknown) => void): Promise<void> {
-  queue = queue.then(() => compress(files, file)).catch(onError);
+  // The log may be closed and opened again before its turn comes: the chain is then renamed under the same objects.
+  const release = files.hold();
+  queue = queue
+    .then(() => compress(files, file))
+    .catch(onError)
+    .finally(release);
   return queue;
 }
 
 async function compress(files: LogFiles, file: LogFile): Promise<void> {
   if (file.removed || file.compressed) return;
-  const source = file.path;
-  const inode = statSync(source).ino;
+  // Opened at once: a stream opens its path later, when a rotation may have given that name to the next file.
+  const fd = openSync(file.path, 'r');
+  const source = createReadStream('', { fd });
+  const inode = fstatSync(fd).ino;
   const temporary = `${files.indexPathOf(inode)}.gz.tmp`;
   try {
-    await pipeline(createReadStream(source), createGzip({ level: 1 }), createWriteStream(temporary, { mode: 0o640 }));
+    await pipeline(source, createGzip({ level: 1 }), createWriteStream(temporary, { mode: 0o640 }));
     if (file.removed) return;
     // The chain may have been renamed meanwhile: file.path is the present name.
     const plain = file.path;

@@ -6,12 +6,28 @@ import type { LogFile } from './log-files.ts';
 
 const chunkBytes = 256 * 1024;
 
+/** Undefined when retention was quicker: the name may belong to another file by now. */
+function openNow(file: LogFile): number | undefined {
+  if (file.removed) return undefined;
+  try {
+    return openSync(file.path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export function openPlain(file: LogFile): PlainFile | undefined {
+  const fd = openNow(file);
+  return fd === undefined ? undefined : new PlainFile(fd);
+}
+
 /** An open plain file that stays readable when it is renamed or removed. */
 export class PlainFile {
   readonly #fd: number;
 
-  constructor(path: string) {
-    this.#fd = openSync(path, 'r');
+  constructor(fd: number) {
+    this.#fd = fd;
   }
 
   /** Bytes read; 0 at the present end. */
@@ -28,8 +44,9 @@ export class PlainFile {
   }
 }
 
-export async function* plainChunks(path: string, from: number): AsyncGenerator<Buffer> {
-  const file = new PlainFile(path);
+async function* plainChunks(logFile: LogFile, from: number): AsyncGenerator<Buffer> {
+  const file = openPlain(logFile);
+  if (file === undefined) return;
   try {
     for (let offset = from; ; ) {
       const chunk = Buffer.allocUnsafe(chunkBytes);
@@ -46,11 +63,14 @@ export async function* plainChunks(path: string, from: number): AsyncGenerator<B
 
 /** Ends early, without an error, where the compressed data is damaged; `onDamage` hears of it. */
 export async function* gunzipChunks(
-  path: string,
+  file: LogFile,
   from: number,
   onDamage: (error: unknown) => void,
 ): AsyncGenerator<Buffer> {
-  const source = createReadStream(path, { highWaterMark: chunkBytes });
+  // A stream opens its path later, when a rotation may have given that name to another file.
+  const fd = openNow(file);
+  if (fd === undefined) return;
+  const source = createReadStream('', { fd, highWaterMark: chunkBytes });
   const gunzip = createGunzip({ chunkSize: chunkBytes });
   source.on('error', (error) => gunzip.destroy(error));
   let skip = from;
@@ -72,5 +92,5 @@ export async function* gunzipChunks(
 }
 
 export function fileChunks(file: LogFile, from: number, onDamage: (error: unknown) => void): AsyncGenerator<Buffer> {
-  return file.compressed ? gunzipChunks(file.path, from, onDamage) : plainChunks(file.path, from);
+  return file.compressed ? gunzipChunks(file, from, onDamage) : plainChunks(file, from);
 }

@@ -93,7 +93,7 @@ async function* scanFile(file: LogFile, from: number, scanner: RecordScanner): A
 
 /** The file's index; made now, by one scan, when it is missing and the file is a large plain one. */
 function loadIndex(files: LogFiles, file: LogFile, newScanner: () => RecordScanner): readonly IndexEntry[] {
-  const stat = statSync(file.path, { throwIfNoEntry: false });
+  const stat = file.removed ? undefined : statSync(file.path, { throwIfNoEntry: false });
   if (stat === undefined) return [];
   const path = files.indexPathOf(stat.ino);
   if (file.compressed) return readTimeIndex(path, { compressedSize: stat.size }) ?? [];

@@ -6,7 +6,10 @@
  * sequence  00000001.journal.gz  00000002.journal            nothing is renamed, so that a cursor can name a file
  * ```
  *
- * A `LogFile` stays the same object while its file is renamed or compressed, so a reader that holds one can go on.
+ * A `LogFile` stays the same object while its file is renamed or compressed, so a reader that holds one can go on. For that all who
+ * work on one log at the same time, writer, readers, compression and retention, share one `LogFiles`: `logFilesAt` gives it to them
+ * for as long as one of them holds it. Files change their names without anything awaited in between, so whoever opens one
+ * synchronously by its present path gets the right one; an opening that happens later may get its neighbour.
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -29,14 +32,35 @@ export interface Naming {
 
 const sequenceSuffix = '.journal';
 
+/** What is in use now, by the path of its naming. */
+const held = new Map<string, LogFiles>();
+
+/** The files that somebody holds already, or else a new look at the folder. */
+export function logFilesAt(naming: Naming): LogFiles {
+  return held.get(naming.path) ?? new LogFiles(naming);
+}
+
 export class LogFiles {
   readonly naming: Naming;
   readonly #files: LogFile[];
+  #holders = 0;
 
   /** Reads the folder; a missing one is an empty log. */
   constructor(naming: Naming) {
     this.naming = naming;
     this.#files = naming.kind === 'chain' ? listChain(naming.path) : listSequence(naming.path);
+  }
+
+  /** Others who come meanwhile share these. The returned function ends it, once. */
+  hold(): () => void {
+    const { path } = this.naming;
+    if (this.#holders++ === 0 && !held.has(path)) held.set(path, this);
+    let holding = true;
+    return () => {
+      if (!holding) return;
+      holding = false;
+      if (--this.#holders === 0 && held.get(path) === this) held.delete(path);
+    };
   }
 
   /** Oldest first; the last one is where entries are appended. */

@@ -6,7 +6,7 @@ import { parseOptions } from '../../sdk/options.ts';
 import { findAttributes } from '../attributes.ts';
 import type { DriverSpec, LogPlace, OpenedLog, PreparedLog } from '../driver-spec.ts';
 import { engineOptions } from '../engine-options.ts';
-import { LogFiles } from '../files/log-files.ts';
+import { type LogFiles, logFilesAt } from '../files/log-files.ts';
 import { goJsonMap } from '../go-json.ts';
 import { multilineOptions, multilineRule } from '../multiline.ts';
 import { rotationLimits, rotationOptions, rotationSettings } from '../rotation-options.ts';
@@ -40,7 +40,7 @@ export const jsonFileDriver: DriverSpec = {
     if (tag !== '') attributes['tag'] = tag;
     const attributeText = Object.keys(attributes).length === 0 ? '' : goJsonMap(attributes);
     const files = (place: LogPlace): LogFiles =>
-      new LogFiles({ kind: 'chain', path: join(place.folder, `${info.containerId}-json.log`) });
+      logFilesAt({ kind: 'chain', path: join(place.folder, `${info.containerId}-json.log`) });
     return {
       tag,
       maxAgeMs: options.maxAge,
