@@ -1,7 +1,6 @@
 /**
  * Asks the LAN whether somebody has an address already, before a container gets it. RFC 5227's question, asked three times in
- * quick succession instead of over seconds: the engine's start waits for the answer. IPv6 is left to the kernel's own
- * detection inside the sandbox (RFC 4862).
+ * quick succession instead of over seconds: the engine's start waits for the answer. IPv6 is not asked for yet.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ETH_P_ARP, PacketSocket } from '../../linux/packet-socket.ts';
