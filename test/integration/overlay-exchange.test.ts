@@ -36,6 +36,7 @@ const network = (index: number, ...ids: string[]): SharedNetwork => ({
   pools: ['10.0.0.0/24'],
   gateways: ['10.0.0.1'],
   shares: 3,
+  attributes: {},
   endpoints: ids.map(endpoint),
 });
 const endpoint = (id: string) => ({ id, addresses: ['10.0.0.9'], mac: '02:42:0a:00:00:09', names: [id] });

@@ -23,12 +23,16 @@ export interface SharedNetwork {
   readonly pools: readonly string[];
   readonly gateways: readonly string[];
   readonly shares: number;
+  /** What else the host tells of itself as part of this network (a public key, groups joined): a text for each name. */
+  readonly attributes: Readonly<Record<string, string>>;
   readonly endpoints: readonly SharedEndpoint[];
 }
 
 export type NetworkChange =
   | { readonly kind: 'put'; readonly endpoint: SharedEndpoint }
-  | { readonly kind: 'remove'; readonly endpointId: string };
+  | { readonly kind: 'remove'; readonly endpointId: string }
+  /** Replaces them all. */
+  | { readonly kind: 'attributes'; readonly attributes: Readonly<Record<string, string>> };
 
 /** Another host's part, as last heard. */
 export interface RemotePart {
@@ -58,4 +62,12 @@ export interface ControlPlane {
   remoteParts(networkName: string): RemotePart[];
   peers(): PeerStatus[];
   close(): Promise<void>;
+}
+
+/** Pure. */
+export function applyChange(network: SharedNetwork, change: NetworkChange): SharedNetwork {
+  if (change.kind === 'attributes') return { ...network, attributes: change.attributes };
+  const id = change.kind === 'put' ? change.endpoint.id : change.endpointId;
+  const others = network.endpoints.filter((endpoint) => endpoint.id !== id);
+  return { ...network, endpoints: change.kind === 'put' ? [...others, change.endpoint] : others };
 }

@@ -186,7 +186,7 @@ export class Member {
     const { name, vni, port, shares } = this.options;
     const pools = this.plan.pools.map(({ pool }) => pool);
     const gateways = this.plan.pools.flatMap(({ gateway }) => gateway ?? []);
-    return { name, vni, port, shares, host, pools, gateways };
+    return { name, vni, port, shares, host, pools, gateways, attributes: {} };
   }
 
   /** Each time that what is wrong changes. */

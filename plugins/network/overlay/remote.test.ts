@@ -14,6 +14,7 @@ const network: SharedNetwork = {
   pools: ['10.9.0.0/24'],
   gateways: ['10.9.0.1'],
   shares: 3,
+  attributes: {},
   endpoints: [],
 };
 const other = { ...network, host: '192.0.2.2' };

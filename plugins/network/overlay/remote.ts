@@ -9,6 +9,7 @@ export interface RemoteHost {
   readonly node: string;
   readonly hostName: string;
   readonly host: string;
+  readonly attributes: Readonly<Record<string, string>>;
   readonly endpoints: readonly SharedEndpoint[];
   /** Why nothing of it is used. */
   readonly problem?: string;
@@ -19,7 +20,7 @@ export interface RemoteHost {
 /** `own`: this host's part; `peers`: the hosts of the network, in the order that gives the shares. */
 export function judge(part: RemotePart, own: Omit<SharedNetwork, 'endpoints'>, peers: readonly string[]): RemoteHost {
   const { node, hostName, network } = part;
-  const base = { node, hostName, host: network.host };
+  const base = { node, hostName, host: network.host, attributes: network.attributes };
   const problem = findProblem(network, own, peers);
   if (problem !== undefined) return { ...base, endpoints: [], problem, refused: 0 };
   const position = peers.indexOf(network.host);

@@ -1,5 +1,12 @@
 /** The control plane without a store: every host tells each of its peers what it has, over connections of its own. */
-import type { ControlPlane, NetworkChange, PeerStatus, RemotePart, SharedNetwork } from '../control-plane.ts';
+import {
+  applyChange,
+  type ControlPlane,
+  type NetworkChange,
+  type PeerStatus,
+  type RemotePart,
+  type SharedNetwork,
+} from '../control-plane.ts';
 import { Dialer } from './dialer.ts';
 import { Inbox } from './inbox.ts';
 import { Listener } from './listener.ts';
@@ -53,11 +60,7 @@ export class Exchange implements ControlPlane {
   change(networkName: string, change: NetworkChange): void {
     const announced = this.#announced.get(networkName);
     if (!announced) return;
-    const { network } = announced;
-    const id = change.kind === 'put' ? change.endpoint.id : change.endpointId;
-    const others = network.endpoints.filter((endpoint) => endpoint.id !== id);
-    const endpoints = change.kind === 'put' ? [...others, change.endpoint] : others;
-    announced.network = { ...network, endpoints };
+    announced.network = applyChange(announced.network, change);
     this.#send(networkName, { ...change, name: networkName });
   }
 

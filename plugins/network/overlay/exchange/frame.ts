@@ -1,5 +1,5 @@
 /** Messages on a stream: four bytes of length, most significant first, then JSON. */
-import { MessageError } from './messages.ts';
+import { RecordError } from '../shared-records.ts';
 
 /** 10 000 endpoints are about 2 MB. */
 const largestFrame = 16 << 20;
@@ -17,7 +17,7 @@ export class FrameReader {
   #parts: Buffer[] = [];
   #length = 0;
 
-  /** The messages that are complete with these bytes. Throws MessageError for what cannot become one. */
+  /** The messages that are complete with these bytes. Throws RecordError for what cannot become one. */
   *push(bytes: Buffer): IterableIterator<unknown> {
     this.#parts.push(bytes);
     this.#length += bytes.length;
@@ -25,7 +25,7 @@ export class FrameReader {
       // Joined only when a frame may be whole: a large one comes in many pieces.
       if ((this.#parts[0]?.length ?? 0) < headerSize) this.#join();
       const size = this.#parts[0]?.readUInt32BE() ?? 0;
-      if (size > largestFrame) throw new MessageError(`a frame of ${size} bytes`);
+      if (size > largestFrame) throw new RecordError(`a frame of ${size} bytes`);
       if (this.#length < headerSize + size) return;
       const all = this.#join();
       const rest = all.subarray(headerSize + size);
@@ -46,6 +46,6 @@ function parse(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {
-    throw new MessageError('a frame that is no JSON');
+    throw new RecordError('a frame that is no JSON');
   }
 }

@@ -64,6 +64,12 @@ export class Inbox {
       case 'put':
         networks.get(message.name)?.endpoints.set(message.endpoint.id, message.endpoint);
         return [message.name];
+      case 'attributes': {
+        const heard = networks.get(message.name);
+        if (!heard) return [];
+        heard.network = { ...heard.network, attributes: message.attributes };
+        return [message.name];
+      }
       case 'remove':
         return networks.get(message.name)?.endpoints.delete(message.endpointId) ? [message.name] : [];
       default:
