@@ -2,8 +2,10 @@
  * Child processes: no shell, messages in the C locale, a deadline, a cap on what is kept of the output. A failure keeps the
  * command's own words. Never starts anything in the background: the promise settles when the child is gone.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { type Child, openPipe, startChild } from './child.ts';
 import { inNetns, type Netns } from './netns.ts';
+import { closeFd } from './syscall.ts';
 
 export interface CommandOptions {
   /** The child gets SIGTERM at this time and SIGKILL half a second later. */
@@ -83,14 +85,19 @@ export function runCommand(file: string, args: readonly string[], options: Comma
     return promise;
   }
 
-  // The child inherits the namespaces of the thread at the fork, which spawn does before it returns.
-  const start = (): ChildProcess =>
-    spawn(file, args, {
-      cwd: options.cwd,
-      env: { ...process.env, ...options.env, LC_ALL: 'C' },
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    });
-  const child = options.netns ? inNetns(options.netns, start) : start();
+  const input = options.input === undefined ? undefined : openPipe('write');
+  const [out, errors] = [openPipe('read'), openPipe('read')];
+  const pipes = [...(input ? [input] : []), out, errors];
+  let child: Child;
+  try {
+    child = startWith(file, args, options, [input?.theirs ?? 'ignore', out.theirs, errors.theirs]);
+  } catch (error) {
+    for (const { ours } of pipes) ours.destroy();
+    fail('spawn', 'could not be started', null, error);
+    return promise;
+  } finally {
+    for (const { theirs } of pipes) closeFd(theirs);
+  }
   let ended: { reason: CommandFailure; explanation: string } | undefined;
   let killTimer: NodeJS.Timeout | undefined;
   const end = (reason: CommandFailure, explanation: string): void => {
@@ -104,55 +111,58 @@ export function runCommand(file: string, args: readonly string[], options: Comma
   const onAbort = (): void => end('aborted', 'was aborted');
   options.signal?.addEventListener('abort', onAbort, { once: true });
   const maxBytes = options.maxOutputBytes ?? defaultMaxOutputBytes;
-  collect(child.stdout, stdout, maxBytes, () => end('output', `wrote more than ${maxBytes} bytes`));
-  collect(child.stderr, stderr, maxBytes, () => end('output', `wrote more than ${maxBytes} bytes`));
-  feed(child, options.input);
+  const overflow = (): void => end('output', `wrote more than ${maxBytes} bytes`);
+  const drained = [collect(out.ours, stdout, maxBytes, overflow), collect(errors.ours, stderr, maxBytes, overflow)];
+  if (input) feed(input.ours, options.input ?? '');
 
-  const settle = (): void => {
+  void child.exited.then(async ({ code, signal }) => {
     clearTimeout(deadline);
     clearTimeout(killTimer);
+    const grace = setTimeout(() => {
+      for (const { ours } of pipes) ours.destroy();
+    }, drainGraceMs);
+    await Promise.all(drained);
+    clearTimeout(grace);
+    input?.ours.destroy();
     options.signal?.removeEventListener('abort', onAbort);
-  };
-  child.once('exit', () => {
-    clearTimeout(deadline);
-    setTimeout(() => {
-      child.stdout?.destroy();
-      child.stderr?.destroy();
-    }, drainGraceMs).unref();
-  });
-  child.once('error', (error) => {
-    if (child.pid !== undefined) return;
-    settle();
-    fail('spawn', 'could not be started', null, error);
-  });
-  child.once('close', (code, signal) => {
-    if (child.pid === undefined) return;
-    settle();
-    if (ended) fail(ended.reason, ended.explanation, code, options.signal?.reason);
+    if (ended) fail(ended.reason, ended.explanation, code ?? null, options.signal?.reason);
     else if (code === 0)
       resolve({ stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
-    else fail('exit', code === null ? `was ended by ${signal}` : `ended with exit code ${code}`, code);
+    else fail('exit', code === undefined ? `was ended by ${signal}` : `ended with exit code ${code}`, code ?? null);
   });
   return promise;
 }
 
-function collect(
-  stream: NodeJS.ReadableStream | null,
-  chunks: Buffer[],
-  maxBytes: number,
-  onTooMuch: () => void,
-): void {
+/** The child inherits the network namespace of the thread. */
+function startWith(
+  file: string,
+  args: readonly string[],
+  { env, cwd, netns }: CommandOptions,
+  descriptors: readonly (number | 'ignore')[],
+): Child {
+  const start = (): Child =>
+    startChild(file, args, {
+      env: { ...process.env, ...env, LC_ALL: 'C' },
+      ...(cwd === undefined ? {} : { cwd }),
+      descriptors,
+    });
+  return netns ? inNetns(netns, start) : start();
+}
+
+/** Settles at the end of the stream. */
+function collect(stream: Socket, chunks: Buffer[], maxBytes: number, onTooMuch: () => void): Promise<void> {
   let size = 0;
-  stream?.on('data', (chunk: Buffer) => {
+  stream.on('data', (chunk: Buffer) => {
     size += chunk.length;
     if (size <= maxBytes) chunks.push(chunk);
     else onTooMuch();
   });
+  stream.on('error', () => stream.destroy());
+  return new Promise((resolve) => stream.once('close', () => resolve()));
 }
 
-function feed(child: ChildProcess, input: string | Uint8Array | undefined): void {
-  if (input === undefined || !child.stdin) return;
+function feed(stream: Socket, input: string | Uint8Array): void {
   // A command that ends without reading its input breaks the pipe; its exit code says whether that was a failure.
-  child.stdin.on('error', () => {});
-  child.stdin.end(input);
+  stream.on('error', () => stream.destroy());
+  stream.end(input);
 }

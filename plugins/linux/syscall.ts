@@ -66,6 +66,39 @@ export const libc = {
   prctl: bind<[option: number, a: number, b: number, c: number, d: number]>(
     'int prctl(int, ulong, ulong, ulong, ulong)',
   ),
+  /** Returns an errno instead of setting it. The attributes and file actions are structures of glibc, see child.ts. */
+  posix_spawnp: bind<
+    [
+      pid: Int32Array,
+      file: string,
+      actions: Memory,
+      attributes: Memory,
+      argv: readonly (string | null)[],
+      envp: readonly (string | null)[],
+    ]
+  >('int posix_spawnp(void *, str, const void *, const void *, str *, str *)'),
+  posix_spawnattr_init: bind<[attributes: Memory]>('int posix_spawnattr_init(void *)'),
+  posix_spawnattr_setflags: bind<[attributes: Memory, flags: number]>('int posix_spawnattr_setflags(void *, short)'),
+  posix_spawnattr_setsigdefault: bind<[attributes: Memory, signals: Memory]>(
+    'int posix_spawnattr_setsigdefault(void *, const void *)',
+  ),
+  posix_spawnattr_setsigmask: bind<[attributes: Memory, signals: Memory]>(
+    'int posix_spawnattr_setsigmask(void *, const void *)',
+  ),
+  posix_spawn_file_actions_init: bind<[actions: Memory]>('int posix_spawn_file_actions_init(void *)'),
+  posix_spawn_file_actions_destroy: bind<[actions: Memory]>('int posix_spawn_file_actions_destroy(void *)'),
+  posix_spawn_file_actions_adddup2: bind<[actions: Memory, fd: number, as: number]>(
+    'int posix_spawn_file_actions_adddup2(void *, int, int)',
+  ),
+  posix_spawn_file_actions_addopen: bind<[actions: Memory, as: number, path: string, flags: number, mode: number]>(
+    'int posix_spawn_file_actions_addopen(void *, int, str, int, uint)',
+  ),
+  posix_spawn_file_actions_addchdir: bind<[actions: Memory, path: string]>(
+    'int posix_spawn_file_actions_addchdir_np(void *, str)',
+  ),
+  waitpid: bind<[pid: number, status: Int32Array, options: number]>('int waitpid(int, void *, int)'),
+  /** glibc has a wrapper since 2.36 only: the number of the call (434 on every architecture) is the first argument. */
+  pidfdOpen: bind<[number: number, pid: number, flags: number]>('intptr_t syscall(intptr_t, int, uint)'),
   // mounts
   mount: bind<[source: string | null, target: string, type: string | null, flags: number, data: string | null]>(
     'int mount(str, str, str, ulong, str)',
@@ -112,7 +145,7 @@ const watched = new Set<object>();
  * Calls back on the event loop whenever the descriptor is readable, or has an error, which reading must take off it. The caller keeps
  * owning the descriptor.
  */
-export function watchReadable(fd: number, onReadable: () => void): { close(): void } {
+export function watchReadable(fd: number, onReadable: () => void): { close(): void; unref(): void } {
   const wish = { readable: true };
   // koffi's types leave out the first argument.
   const onEvent = ((status: number) => {
@@ -126,6 +159,7 @@ export function watchReadable(fd: number, onReadable: () => void): { close(): vo
     close() {
       if (watched.delete(handle)) handle.close();
     },
+    unref: () => handle.unref(),
   };
 }
 
