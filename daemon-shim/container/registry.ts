@@ -16,6 +16,7 @@ export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 /** A container as long as the shim knows it. */
 export class Container {
   #record: ContainerRecord;
+  #remembers = false;
   readonly #table: Table<ContainerRecord>;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #waiters = new Set<{ readonly condition: WaitCondition; readonly resolve: (exitCode: number) => void }>();
@@ -59,10 +60,25 @@ export class Container {
     return status === 'running' || status === 'paused';
   }
 
+  /** On disk when it returns, with what was only remembered before. */
   update(change: Partial<ContainerRecord>): void {
     const record = { ...this.#record, ...change };
     this.#table.put(record.id, record);
     this.#record = record;
+    this.#remembers = false;
+  }
+
+  /**
+   * Seen by everybody at once, on disk with the next `update` or `save`: for what comes between two steps of one verb, whose
+   * loss only makes the next start do something again that is done.
+   */
+  remember(change: Partial<ContainerRecord>): void {
+    this.#record = { ...this.#record, ...change };
+    this.#remembers = true;
+  }
+
+  save(): void {
+    if (this.#remembers) this.update({});
   }
 
   updateState(change: Partial<ContainerState>): void {

@@ -1,9 +1,9 @@
 /** Removing a container that does not run. The record goes last, so that a removal cut short is done again. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { removeTree } from '../../plugins/linux/remove-tree.ts';
 import type { Engine } from '../engine.ts';
 import { dropKeptImages } from '../image/kept-images.ts';
+import { removeExit } from '../runtime/monitor.ts';
 import { removeVolume } from '../volume/volumes.ts';
 import { emitContainerEvent } from './event.ts';
 import { containerFolder, exitFolder } from './folder.ts';
@@ -26,7 +26,7 @@ export async function removeStopped(engine: Engine, container: Container, option
   unmountRoot(engine, container.id);
   await removeTree(data);
   rmSync(bundle, { recursive: true, force: true });
-  rmSync(join(exitFolder(engine.config), container.id), { force: true });
+  removeExit(exitFolder(engine.config), container.id);
   engine.containers.remove(container);
   dropKeptImages(engine);
   if (options.volumes) await removeAnonymousVolumes(engine, container);

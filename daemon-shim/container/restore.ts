@@ -10,7 +10,7 @@ import type { Engine } from '../engine.ts';
 import { closeStaleSession, startLogging } from '../log/start-logging.ts';
 import { readOptional } from '../runtime/cgroup.ts';
 import { endMonitors } from '../runtime/end-monitor.ts';
-import { readExit, runtimeCommand, startCreated } from '../runtime/monitor.ts';
+import { readExit, removeExit, runtimeCommand, startCreated } from '../runtime/monitor.ts';
 import { openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
 import { chooseRuntime } from './choose-runtime.ts';
 import { finishExit } from './exit.ts';
@@ -52,7 +52,10 @@ export async function restoreContainers(engine: Engine): Promise<void> {
 /** Under the lock. */
 async function restoreContainer(engine: Engine, container: Container): Promise<void> {
   const { status } = container.state;
-  if (isHalfStarted(engine, container)) await takeDown(engine, container);
+  if (isHalfStarted(engine, container)) {
+    await takeDown(engine, container);
+    removeExit(exitFolder(engine.config), container.id);
+  }
   if (status === 'removing') return removeStopped(engine, container, { force: true, volumes: true });
   if (container.isRunning) {
     const alive = isAlive(container);

@@ -6,6 +6,7 @@ import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { startLogging } from '../log/start-logging.ts';
 import { bareIp } from '../network/pools.ts';
+import { removeGroups } from '../runtime/cgroup.ts';
 import { endMonitors } from '../runtime/end-monitor.ts';
 import { exitCodeOfFailure, failedExitCode } from '../runtime/failure-code.ts';
 import { endHolder } from '../runtime/fifo-holder.ts';
@@ -15,12 +16,14 @@ import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import { specText } from '../runtime/process.ts';
 import { makeSpec } from '../runtime/spec.ts';
 import { closeContainerEnds, makeFifos, openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
+import { setsInterfaces } from '../runtime/sysctls.ts';
 import { findUser } from '../runtime/user.ts';
 import { attachNetworks, detachNetworks } from '../sandbox/attach-networks.ts';
-import { sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/files.ts';
+import { makeSandboxFiles, sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/files.ts';
 import { createSandbox, deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { mountAll, unmountVolumes } from '../volume/mount-volumes.ts';
+import { cgroupPathOf } from './cgroup-path.ts';
 import { chooseRuntime } from './choose-runtime.ts';
 import { processEnvironment } from './environment.ts';
 import { emitContainerEvent } from './event.ts';
@@ -81,7 +84,7 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   const { bundle } = containerFolder(engine.config, container.id);
   const runtime = chooseRuntime(engine, record.hostConfig.Runtime);
   mkdirSync(bundle, { recursive: true, mode: 0o700 });
-  undo.push(() => dropHalfMade(runtime, container.id, bundle));
+  undo.push(() => dropHalfMade(engine, container, runtime));
   const root = holdRoot(engine, container);
   undo.push(() => releaseRoot(engine, container));
   const user = findUser(root, record.config.User, record.hostConfig.GroupAdd ?? []);
@@ -89,9 +92,7 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   const hostname = record.config.Hostname;
   undo.push(() => unmountVolumes(engine, container));
   const mounts = await mountAll(engine, container, root);
-  const logging = await startLogging(engine, container);
-  undo.push(() => logging?.stop());
-  const networkNamespace = await prepareNetwork(engine, container, undo);
+  const networkNamespace = prepareNamespace(engine, container, undo);
   undo.push(() => unmountSharedMemory(engine, container));
   const sharedMemory = mountSharedMemory(engine, container);
   const spec = makeSpec({
@@ -113,26 +114,19 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     pidOf: (id) => runningPid(engine, container, id),
   });
   writeFileSync(join(bundle, 'config.json'), specText(spec), { mode: 0o600 });
-  const terminal = record.config.Tty;
-  const stdio = terminal ? undefined : makeFifos(bundle, record.config.OpenStdin);
   await deleteFromRuntime(runtime, container.id, runtimeTimeoutMs);
-  let pid: number;
-  try {
-    pid = await createUnderMonitor(
-      {
-        id: container.id,
-        bundle,
-        runtime,
-        terminal,
-        openStdin: record.config.OpenStdin,
-        ...(stdio ? { stdio } : {}),
-        timeoutMs: runtimeTimeoutMs,
-      },
-      exitFolder(engine.config),
-    );
-  } finally {
-    if (stdio !== undefined) closeContainerEnds(stdio);
-  }
+  const terminal = record.config.Tty;
+  const create = () => createProcess(engine, container, runtime);
+  const connect = async () => {
+    const session = await startLogging(engine, container);
+    undo.push(() => session?.stop());
+    await joinNetworks(engine, container, undo);
+    return session;
+  };
+  // The runtime makes the process while the plugins work: it needs the namespace, and nothing of what goes into it.
+  const [pid, logging] = setsInterfaces(record.hostConfig)
+    ? await connect().then(async (session) => [await create(), session] as const)
+    : await both(create(), connect());
   const streams = terminal ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
   if (logging !== undefined) streams.output.listen(logging.listener);
   container.logSession = logging;
@@ -157,18 +151,34 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   await startCreated(runtime, container.id, runtimeTimeoutMs);
 }
 
+/** The process under its monitor, waiting for the word to run its program; its pid. */
+async function createProcess(engine: Engine, container: Container, runtime: OciRuntime): Promise<number> {
+  const { bundle } = containerFolder(engine.config, container.id);
+  const { Tty: terminal, OpenStdin: openStdin } = container.record.config;
+  const stdio = terminal ? undefined : makeFifos(bundle, openStdin);
+  const options = { id: container.id, bundle, runtime, terminal, openStdin, timeoutMs: runtimeTimeoutMs };
+  try {
+    return await createUnderMonitor({ ...options, ...(stdio ? { stdio } : {}) }, exitFolder(engine.config));
+  } finally {
+    if (stdio !== undefined) closeContainerEnds(stdio);
+  }
+}
+
+/** Waits for both in any case, so that whatever they made can be undone; the first one's failure comes first. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b]);
+  return [await a, await b];
+}
+
 /** Monitor, runtime state and streams of a container that did not come to be. */
-async function dropHalfMade(runtime: OciRuntime, id: string, bundle: string): Promise<void> {
-  endMonitors(new Set([id]));
-  await deleteFromRuntime(runtime, id, runtimeTimeoutMs);
+async function dropHalfMade(engine: Engine, container: Container, runtime: OciRuntime): Promise<void> {
+  const { bundle } = containerFolder(engine.config, container.id);
+  endMonitors(new Set([container.id]));
+  await deleteFromRuntime(runtime, container.id, runtimeTimeoutMs);
+  await removeGroups(cgroupPathOf(engine, container));
   endHolder(bundle, 'output.holder');
   endHolder(bundle, 'stdin.holder');
   rmSync(bundle, { recursive: true, force: true });
-}
-
-/** Below every controller's root (version 1), below the one root (version 2). */
-export function cgroupPathOf(engine: Engine, container: Container): string {
-  return join('/', container.record.hostConfig.CgroupParent || engine.config.cgroupParent || 'cleat', container.id);
 }
 
 /** As Docker does: no init where the container is not alone with its processes. */
@@ -187,45 +197,54 @@ function runningPid(engine: Engine, container: Container, other: string): number
   return target.state.pid;
 }
 
-/** The namespace to enter, with its networks joined and the container's files written; undefined for the host's own. */
-async function prepareNetwork(
+/** The namespace to enter, empty still; undefined for the host's own. The container's files are there to be mounted. */
+function prepareNamespace(
   engine: Engine,
   container: Container,
   undo: (() => Promise<void> | void)[],
-): Promise<string | undefined> {
+): string | undefined {
   const mode = container.record.hostConfig.NetworkMode;
-  const hostGatewayIp = hostGateway(engine);
   if (mode === 'host') {
-    writeSandboxFiles(engine.config, { record: container.record, key: undefined, hostGatewayIp });
+    writeSandboxFiles(engine.config, {
+      record: container.record,
+      key: undefined,
+      hostGatewayIp: hostGateway(engine),
+    });
     return undefined;
   }
   if (mode.startsWith('container:')) return sharedNamespace(engine, container, mode.slice('container:'.length));
   const key = sandboxKey(engine.config, container.id);
   createSandbox(key);
   undo.push(() => deleteSandbox(key));
+  makeSandboxFiles(engine.config, container.id);
+  return key;
+}
+
+/** The networks of a container with a namespace of its own, and what its files say of them. */
+async function joinNetworks(engine: Engine, container: Container, undo: (() => Promise<void> | void)[]): Promise<void> {
+  const mode = container.record.hostConfig.NetworkMode;
+  if (mode === 'host' || mode.startsWith('container:')) return;
   undo.push(() => detachNetworks(engine, container));
   await attachNetworks(engine, container);
-  writeSandboxFiles(engine.config, {
-    record: container.record,
-    key,
-    hostGatewayIp,
-    linkedHosts: linkHosts(resolveLinks(engine, container.record)),
-  });
-  return key;
+  rewriteFiles(engine, container);
 }
 
 /** A container that this one links to has started, perhaps with another address. */
 function rewriteHosts(engine: Engine, container: Container): void {
   try {
-    writeSandboxFiles(engine.config, {
-      record: container.record,
-      key: sandboxKey(engine.config, container.id),
-      hostGatewayIp: hostGateway(engine),
-      linkedHosts: linkHosts(resolveLinks(engine, container.record)),
-    });
+    rewriteFiles(engine, container);
   } catch (error) {
     engine.log.warn({ err: error, container: container.id }, 'writing the hosts file of a container with links');
   }
+}
+
+function rewriteFiles(engine: Engine, container: Container): void {
+  writeSandboxFiles(engine.config, {
+    record: container.record,
+    key: sandboxKey(engine.config, container.id),
+    hostGatewayIp: hostGateway(engine),
+    linkedHosts: linkHosts(resolveLinks(engine, container.record)),
+  });
 }
 
 /** `--network container:X`: its namespace, and its files. */

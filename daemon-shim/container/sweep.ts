@@ -6,6 +6,7 @@ import { removeTree } from '../../plugins/linux/remove-tree.ts';
 import { check, libc, MNT_DETACH } from '../../plugins/linux/syscall.ts';
 import type { Engine } from '../engine.ts';
 import { endMonitors } from '../runtime/end-monitor.ts';
+import { removeExit } from '../runtime/monitor.ts';
 import { containerFolder, exitFolder } from './folder.ts';
 
 export async function sweepLeftovers(engine: Engine): Promise<void> {
@@ -21,7 +22,7 @@ export async function sweepLeftovers(engine: Engine): Promise<void> {
         check(libc.umount2(merged, MNT_DETACH), 'umount2', merged);
       await removeTree(data);
       rmSync(bundle, { recursive: true, force: true });
-      rmSync(join(exitFolder(config), id), { force: true });
+      removeExit(exitFolder(config), id);
       log.info({ container: id }, 'removed what was left of a container without a record');
     } catch (error) {
       log.error({ err: error, container: id }, 'removing what is left of a container without a record');

@@ -1,6 +1,6 @@
 /** What Docker checks when a container is made or updated, in its words; each function throws its 400 or returns warnings. */
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { badRequest, notSupported } from '../api/api-error.ts';
 import { blockWeightIsThere, isUnifiedCgroup, swapIsCounted } from '../runtime/resources.ts';
 import type { ContainerConfig, HealthConfig, HostConfig } from './record.ts';
@@ -175,7 +175,7 @@ function checkMemory(config: HostConfig): string[] {
 
 function checkCpu(config: HostConfig): string[] {
   const { NanoCpus, CpuPeriod, CpuQuota, CpuShares, CpusetCpus, CpusetMems } = config;
-  const count = cpus().length;
+  const count = availableParallelism();
   if (NanoCpus > 0 && CpuPeriod > 0)
     throw badRequest('Conflicting options: Nano CPUs and CPU Period cannot both be set');
   if (NanoCpus > 0 && CpuQuota > 0) throw badRequest('Conflicting options: Nano CPUs and CPU Quota cannot both be set');

@@ -58,6 +58,7 @@ async function joinRunning(
   const { record } = await joinNetwork(engine, key, network, config, namesOf(container, endpoint), ports);
   setEndpoint(container, network.name, record);
   await moveGateway(engine, container, ports);
+  container.save();
   writeSandboxFiles(engine.config, { record: container.record, key, hostGatewayIp: hostGateway(engine) });
 }
 
@@ -84,6 +85,7 @@ export async function disconnectContainer(
   container.update({ endpoints: rest });
   if (container.isRunning) {
     await moveGateway(engine, container, portsOf(container.record));
+    container.save();
     writeSandboxFiles(engine.config, {
       record: container.record,
       key: sandboxKey(engine.config, container.id),

@@ -1,9 +1,12 @@
 /** Where a process's control groups are on this host. cgroups(7), proc_pid_cgroup(5). */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isUnifiedCgroup } from './resources.ts';
 
 const mountPoint = '/sys/fs/cgroup';
+const removeEveryMs = 20;
+const removeAttempts = 100;
 
 /** The folder of one controller (of the one hierarchy with version 2); undefined when the process is gone or has none. */
 export function cgroupFolder(pid: number, controller: string): string | undefined {
@@ -21,15 +24,60 @@ export function cgroupFolder(pid: number, controller: string): string | undefine
 /** All processes of the group and of the groups below it. */
 export function processesIn(folder: string): number[] {
   const own = (readOptional(join(folder, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
-  let below: string[] = [];
+  return [...own, ...foldersIn(folder).flatMap(processesIn)];
+}
+
+/**
+ * Ends what is left in the groups of that path, in every hierarchy, and removes them; success when there are none. A runtime
+ * that was killed while it made a container knows nothing of the groups that it had made.
+ */
+export async function removeGroups(path: string): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    const left = hierarchies()
+      .map((hierarchy) => join(hierarchy, path))
+      .filter((folder) => existsSync(folder));
+    if (left.length === 0) return;
+    // 0 stands for a process of another pid namespace, and would be our own group.
+    for (const pid of new Set(left.flatMap(processesIn))) if (pid > 0) endProcess(pid);
+    const errors = left.flatMap(removeGroup);
+    if (errors.length === 0) return;
+    // EBUSY: its processes are dying.
+    if (attempt >= removeAttempts) throw errors[0];
+    await delay(removeEveryMs);
+  }
+}
+
+function hierarchies(): string[] {
+  if (isUnifiedCgroup()) return [mountPoint];
+  return foldersIn(mountPoint);
+}
+
+function removeGroup(folder: string): unknown[] {
+  const errors = foldersIn(folder).flatMap(removeGroup);
   try {
-    below = readdirSync(folder, { withFileTypes: true })
+    rmdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') errors.push(error);
+  }
+  return errors;
+}
+
+function foldersIn(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => join(folder, entry.name));
   } catch {
-    // the group is gone
+    return []; // gone
   }
-  return [...own, ...below.flatMap(processesIn)];
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has just ended
+  }
 }
 
 /** Undefined when there is no such file (any more). */

@@ -4,10 +4,10 @@
  *
  * With a terminal conmon waits until we are attached (`--exec-attach`, two bytes through the start pipe), so no output is lost.
  */
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
-import { type ContainerStdio, cleanMessage, firstReport, RuntimeError, readLeft } from './monitor.ts';
+import { type Child, openPipe, type Pipe } from '../../plugins/linux/child.ts';
+import { closeFd } from '../../plugins/linux/syscall.ts';
+import { type ContainerStdio, cleanMessage, firstReport, RuntimeError, readLeft, startMonitor } from './monitor.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { SyncPipe } from './sync-pipe.ts';
 
@@ -34,23 +34,25 @@ export interface RunningExec {
 /** Throws RuntimeError with the runtime's words. */
 export async function execUnderMonitor(options: ExecMonitorOptions): Promise<RunningExec> {
   const { folder, terminal, stdio, timeoutMs } = options;
-  const child = spawn('conmon', execArgs(options), {
-    stdio: [
-      stdio?.stdin ?? 'ignore',
-      stdio?.stdout ?? 'ignore',
-      stdio?.stderr ?? 'ignore',
-      'pipe',
-      ...(terminal ? (['pipe', 'pipe'] as const) : []),
-    ],
-    env: {
-      PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
-      _OCI_SYNCPIPE: '3',
-      ...(terminal ? { _OCI_STARTPIPE: '4', _OCI_ATTACHPIPE: '5' } : {}),
-    },
-  });
-  const pipe = new SyncPipe(child.stdio[3] as Readable);
+  const handshake = terminal ? { start: openPipe('write'), attached: openPipe('read') } : undefined;
+  const theirs = handshake ? [handshake.start.theirs, handshake.attached.theirs] : [];
+  let started: ReturnType<typeof startMonitor>;
   try {
-    if (terminal) await attachFirst(child, options);
+    started = startMonitor(execArgs(options), {
+      descriptors: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore'],
+      more: theirs,
+      ...(terminal ? { env: { _OCI_STARTPIPE: '4', _OCI_ATTACHPIPE: '5' } } : {}),
+    });
+  } catch (error) {
+    handshake?.start.ours.destroy();
+    handshake?.attached.ours.destroy();
+    throw error;
+  } finally {
+    theirs.forEach(closeFd);
+  }
+  const { child, pipe } = started;
+  try {
+    if (handshake) await attachFirst(child, handshake, options);
     const report = await firstReport(pipe, child, timeoutMs);
     if (report === undefined || report.data <= 0) {
       const words = report?.message ?? (stdio === undefined ? '' : readLeft(join(folder, 'stderr')));
@@ -68,15 +70,18 @@ export async function execUnderMonitor(options: ExecMonitorOptions): Promise<Run
 }
 
 /** The first byte lets conmon set up its socket, the second lets it run the process. */
-async function attachFirst(child: ReturnType<typeof spawn>, options: ExecMonitorOptions): Promise<void> {
-  const start = child.stdio[4] as unknown as Writable;
-  const attach = new SyncPipe((child.stdio as readonly unknown[])[5] as Readable);
-  start.on('error', () => {}); // conmon is gone: the report says so
+async function attachFirst(
+  child: Child,
+  { start, attached }: { readonly start: Pipe; readonly attached: Pipe },
+  options: ExecMonitorOptions,
+): Promise<void> {
+  const attach = new SyncPipe(attached.ours);
+  start.ours.on('error', () => {}); // conmon is gone: the report says so
   try {
-    start.write('\0');
+    start.ours.write('\0');
     const ready = await firstReport(attach, child, options.timeoutMs);
     if (ready !== undefined) options.onAttachable?.();
-    start.end('\0');
+    start.ours.end('\0');
   } finally {
     attach.close();
   }

@@ -3,23 +3,24 @@
  * opener when the container ends while the shim is away. The holder is a `sleep` (0.5 MB) that outlives the shim; its pid is
  * in a file beside the FIFOs.
  */
-import { spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Child, startChild } from '../../plugins/linux/child.ts';
 
 /** The holder's file; several may stand in one folder. */
 export type HolderName = 'output.holder' | 'stdin.holder';
 
 /** The descriptors become the holder's standard output and error; they stay the caller's to close. */
 export function holdOpen(bundle: string, name: HolderName, fds: readonly [number, number?]): void {
-  const holder = spawn('sleep', ['infinity'], {
-    stdio: ['ignore', fds[0], fds[1] ?? 'ignore'],
-    detached: true,
-    cwd: '/',
-  });
-  holder.on('error', () => {}); // without `sleep` nothing is held; the container works all the same
+  let holder: Child;
+  try {
+    const descriptors = ['ignore', fds[0], fds[1] ?? 'ignore'] as const;
+    holder = startChild('sleep', ['infinity'], { env: {}, cwd: '/', descriptors, session: true });
+  } catch {
+    return; // without `sleep` nothing is held; the container works all the same
+  }
   holder.unref();
-  if (holder.pid !== undefined) writeFileSync(join(bundle, name), String(holder.pid), { mode: 0o600 });
+  writeFileSync(join(bundle, name), String(holder.pid), { mode: 0o600 });
 }
 
 /** Success when there is none. */

@@ -8,12 +8,12 @@
  * Without a terminal the container holds the FIFOs itself (`passthrough`): conmon carries no byte of output. With one, conmon
  * owns the pseudo-terminal and serves it on the `attach` socket.
  */
-import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, readSync, rmSync, watch } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, rmSync, watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { type Child, openPipe, startChild } from '../../plugins/linux/child.ts';
 import { CommandError, runCommand } from '../../plugins/linux/command.ts';
+import { closeFd } from '../../plugins/linux/syscall.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { SyncPipe, type SyncReport } from './sync-pipe.ts';
 
@@ -42,7 +42,7 @@ export interface MonitorOptions {
 export async function createUnderMonitor(options: MonitorOptions, exitDir: string): Promise<number> {
   const { id, bundle, runtime, terminal, stdio } = options;
   await mkdir(exitDir, { recursive: true, mode: 0o700 });
-  rmSync(join(exitDir, id), { force: true });
+  removeExit(exitDir, id);
   const args = [
     ...['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id, '--runtime', runtime.path, '--bundle', bundle],
     ...[
@@ -67,12 +67,10 @@ export async function createUnderMonitor(options: MonitorOptions, exitDir: strin
         ]
       : ['--log-path', 'passthrough']),
   ];
-  const child = spawn('conmon', args, {
+  const { child, pipe } = startMonitor(args, {
     cwd: bundle, // where it leaves the file `oom`
-    stdio: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3' },
+    descriptors: [stdio?.stdin ?? 'ignore', stdio?.stdout ?? 'ignore', stdio?.stderr ?? 'ignore'],
   });
-  const pipe = new SyncPipe(child.stdio[3] as Readable);
   const report = await firstReport(pipe, child, options.timeoutMs).finally(() => pipe.close());
   if (report !== undefined && report.data > 0) return report.data;
   // With passthrough the runtime's words went where the container's errors go.
@@ -89,12 +87,22 @@ export async function startCreated(runtime: OciRuntime, id: string, timeoutMs: n
   await runtimeCommand(runtime, ['start', id], timeoutMs);
 }
 
-/** Removes what the runtime keeps of a container; success when it keeps nothing. */
+/** Removes what the runtime keeps of a container; success when it keeps nothing, which its state folder tells cheaply. */
 export async function deleteFromRuntime(runtime: OciRuntime, id: string, timeoutMs: number): Promise<void> {
+  const { stateDir } = runtime;
+  if (stateDir !== undefined && !namesIn(stateDir).some((name) => name.includes(id))) return;
   await runtimeCommand(runtime, ['delete', '--force', id], timeoutMs).catch((error: unknown) => {
     if (error instanceof RuntimeError && /does not exist|not found/i.test(error.message)) return;
     throw error;
   });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // it has never made anything
+  }
 }
 
 /** Runs one verb of the runtime; its JSON log lines become the error. */
@@ -130,20 +138,46 @@ export function readExit(exitDir: string, id: string): number | undefined {
   }
 }
 
+/** Success when there is none. */
+export function removeExit(exitDir: string, id: string): void {
+  rmSync(join(exitDir, id), { force: true });
+}
+
+export interface MonitorProcess {
+  readonly cwd?: string;
+  /** Descriptors 0 to 2. */
+  readonly descriptors: readonly [number | 'ignore', number | 'ignore', number | 'ignore'];
+  /** Descriptors from 4 on, and the variables that tell their numbers. */
+  readonly more?: readonly number[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** conmon, with the pipe for its reports as descriptor 3. Throws RuntimeError when it cannot be run. */
+export function startMonitor(args: readonly string[], options: MonitorProcess): { child: Child; pipe: SyncPipe } {
+  const { cwd, descriptors, more = [], env } = options;
+  const pipe = openPipe('read');
+  try {
+    const child = startChild('conmon', args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      descriptors: [...descriptors, pipe.theirs, ...more],
+      env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: '3', ...env },
+    });
+    return { child, pipe: new SyncPipe(pipe.ours) };
+  } catch (error) {
+    pipe.ours.destroy();
+    throw new RuntimeError(`conmon cannot be run: ${(error as Error).message}; install conmon`, { cause: error });
+  } finally {
+    closeFd(pipe.theirs);
+  }
+}
+
 /** Undefined when conmon ended without a word. */
-export async function firstReport(
-  pipe: SyncPipe,
-  child: ReturnType<typeof spawn>,
-  timeoutMs: number,
-): Promise<SyncReport | undefined> {
+export async function firstReport(pipe: SyncPipe, child: Child, timeoutMs: number): Promise<SyncReport | undefined> {
   const { promise: failed, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     child.kill('SIGKILL');
     reject(new RuntimeError(`the runtime did not make the process within ${timeoutMs / 1000} s`));
   }, timeoutMs);
-  child.on('error', (error) =>
-    reject(new RuntimeError(`conmon cannot be run: ${error.message}; install conmon`, { cause: error })),
-  );
   try {
     return await Promise.race([pipe.next(), failed]);
   } finally {

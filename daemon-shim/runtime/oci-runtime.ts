@@ -5,6 +5,8 @@ import { join } from 'node:path';
 export interface OciRuntime {
   readonly name: string;
   readonly path: string;
+  /** Where it keeps what it knows of each container, below the container's id in some form; undefined: it may be told elsewhere. */
+  readonly stateDir: string | undefined;
   /** Before the verb: where its state is, and what `--add-runtime` gave. */
   readonly globalArgs: readonly string[];
 }
@@ -15,14 +17,21 @@ export function findRuntimes(
   added: Readonly<Record<string, { path: string; runtimeArgs?: readonly string[] }>>,
 ): Map<string, OciRuntime> {
   const runtimes = new Map<string, OciRuntime>();
+  const stateOf = (name: string) => ({ stateDir: join(stateDir, name), globalArgs: ['--root', join(stateDir, name)] });
   for (const name of ['runc', 'crun']) {
     const path = findProgram(name);
-    if (path !== undefined) runtimes.set(name, { name, path, globalArgs: ['--root', join(stateDir, name)] });
+    if (path !== undefined) runtimes.set(name, { name, path, ...stateOf(name) });
   }
   for (const [name, { path, runtimeArgs }] of Object.entries(added)) {
     const found = path.includes('/') ? path : findProgram(path);
     if (found === undefined) throw new Error(`runtime "${name}": no program ${path}`);
-    runtimes.set(name, { name, path: found, globalArgs: ['--root', join(stateDir, name), ...(runtimeArgs ?? [])] });
+    const { stateDir: folder, globalArgs } = stateOf(name);
+    runtimes.set(name, {
+      name,
+      path: found,
+      stateDir: runtimeArgs?.length ? undefined : folder,
+      globalArgs: [...globalArgs, ...(runtimeArgs ?? [])],
+    });
   }
   return runtimes;
 }

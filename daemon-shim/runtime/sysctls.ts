@@ -28,6 +28,14 @@ export function planSysctls(config: ContainerConfig, hostConfig: HostConfig): Re
   };
 }
 
+/** Whether a setting is of an interface (`net.ipv4.conf.eth0.…`), which must be there when the runtime sets it. */
+export function setsInterfaces({ Sysctls = {} }: HostConfig): boolean {
+  return Object.keys(Sysctls).some((name) => {
+    const [, , table = '', link = ''] = name.split(/[./]/);
+    return ['conf', 'neigh'].includes(table) && !['all', 'default', 'lo'].includes(link);
+  });
+}
+
 function networkDefaults(): Record<string, string> {
   const wanted = { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' };
   return Object.fromEntries(

@@ -1,5 +1,5 @@
 /** What a container uses, read from its control groups (version 1 or 2) in the shape of the Engine API's `stats`. */
-import { cpus, totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { cgroupFolder, readCount, readOptional, readPairs } from './cgroup.ts';
 import { isUnifiedCgroup } from './resources.ts';
@@ -80,7 +80,10 @@ function hostCpu(): { system_cpu_usage: number; online_cpus: number } {
   const line = /^cpu\s+(.*)$/m.exec(readOptional('/proc/stat') ?? '')?.[1] ?? '';
   // user nice system idle iowait irq softirq steal; guest time is in user already
   const ticks = line.split(/\s+/).slice(0, 8).map(Number);
-  return { system_cpu_usage: ticks.reduce((sum, value) => sum + value, 0) * tickNano, online_cpus: cpus().length };
+  return {
+    system_cpu_usage: ticks.reduce((sum, value) => sum + value, 0) * tickNano,
+    online_cpus: availableParallelism(),
+  };
 }
 
 export function memoryUsage(pid: number): object {

@@ -34,7 +34,7 @@ export function namesOf(container: Container, endpoint: EndpointRecord) {
   return { containerId: id, containerName: name, aliases, dnsNames: [...new Set([name, ...aliases, id.slice(0, 12)])] };
 }
 
-/** Revokes at the old gateway, sets the routes, programs at the new one. */
+/** Revokes at the old gateway, sets the routes, programs at the new one. The caller saves what the record now says. */
 export async function moveGateway(engine: Engine, container: Container, ports: EndpointPorts): Promise<void> {
   const chosen = chooseGateway(engine, container);
   const current = Object.entries(container.record.endpoints).find(([, endpoint]) => endpoint.isGateway);
@@ -59,8 +59,8 @@ export async function moveGateway(engine: Engine, container: Container, ports: E
     }
     throw error;
   }
-  setEndpoint(container, name, { ...endpoint, isGateway: true });
-  container.update({
+  container.remember({
+    endpoints: { ...container.record.endpoints, [name]: { ...endpoint, isGateway: true } },
     ports: shownPorts(network.internal ? { exposedPorts: ports.exposedPorts, portBindings: [] } : ports, {
       v4: endpoint.address !== undefined,
       v6: true,
@@ -74,7 +74,7 @@ export async function detachNetworks(engine: Engine, container: Container): Prom
     if (endpoint.endpointId === '') continue;
     await detachEndpoint(engine, container, name, endpoint);
   }
-  container.update({ ports: {} });
+  container.remember({ ports: {} });
 }
 
 export async function detachEndpoint(
@@ -99,7 +99,7 @@ async function revoke(engine: Engine, container: Container, name: string, endpoi
     engine.log.warn({ err: error, network: network.name }, 'revoke external connectivity');
   }
   const { isGateway: _was, ...rest } = endpoint;
-  setEndpoint(container, name, rest);
+  container.remember({ endpoints: { ...container.record.endpoints, [name]: rest } });
 }
 
 /** Highest gw-priority, then not internal, then both families before one before none, then the name. */

@@ -44,6 +44,11 @@ export interface SandboxFacts {
   readonly linkedHosts?: string;
 }
 
+/** Empty ones where there are none yet: a mount needs something to mount. */
+export function makeSandboxFiles(config: ShimConfig, id: string): void {
+  for (const path of Object.values(sandboxFiles(config, id))) writeFileSync(path, '', { flag: 'a' });
+}
+
 /** Writes all three; called after the networks are joined, and again when they change. */
 export function writeSandboxFiles(config: ShimConfig, facts: SandboxFacts): void {
   const files = sandboxFiles(config, facts.record.id);
