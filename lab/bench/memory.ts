@@ -1,7 +1,7 @@
 /** Resident memory of cleat-networkd with 0, 100 and 500 endpoints, made by plugin calls. */
-import { readFileSync } from 'node:fs';
 import type { Bench, Figure } from './harness/bench.ts';
 import { openBareNetwork } from './harness/plugin-calls.ts';
+import { residentMb } from './harness/process-memory.ts';
 import { onStage } from './harness/stage.ts';
 
 export const bench: Bench = {
@@ -23,10 +23,3 @@ export const bench: Bench = {
       return figures;
     }),
 };
-
-/** VmRSS of /proc/PID/status, which is in kB (1024 bytes). */
-function residentMb(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kilobytes === undefined) throw new Error(`process ${pid} has no VmRSS`);
-  return (Number(kilobytes) * 1024) / 1e6;
-}

@@ -9,7 +9,7 @@ import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'nftables', 'engine-28');
 
-const runner = fileURLToPath(new URL('../../lab/bench/run.ts', import.meta.url));
+const runner = fileURLToPath(new URL('../../lab/bench/main.ts', import.meta.url));
 const bench = (...args: readonly string[]) =>
   spawnSync(process.execPath, [runner, ...args], { encoding: 'utf8', timeout: 120_000 });
 
@@ -18,7 +18,7 @@ test('--list names every bench of the folder with its question', () => {
   const listed = bench('--list');
   is(listed.status, 0, listed.stderr);
   const readme = readFileSync(join(dirname(runner), 'README.md'), 'utf8');
-  for (const name of files.filter((file) => file !== 'run')) {
+  for (const name of files.filter((file) => file !== 'main')) {
     match(listed.stdout, new RegExp(`^${name} +\\S+`, 'm'));
     match(readme, new RegExp(`^\\| \`${name}\` `, 'm'), `${name} is missing in lab/bench/README.md`);
   }
