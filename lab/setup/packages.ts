@@ -29,6 +29,7 @@ export const testPackages = [
   'iputils-ping',
   'bind9-dnsutils',
   'dnsmasq-base',
+  'isc-dhcp-server',
   'dnsperf',
   'iperf3',
   'tcpdump',

@@ -25,6 +25,7 @@ export * from './nftables/context.ts';
 export * from './nftables/elements.ts';
 export { NftError } from './nftables/error.ts';
 export * from './nftables/monitor.ts';
+export { neighbourFilter, type PacketFilter, udp6Filter, udpFilter } from './packet-filter.ts';
 export * from './packet-socket.ts';
 export * from './socket.ts';
 export { unacknowledgedBytes } from './stream-queue.ts';

@@ -4,6 +4,7 @@
  */
 import { macBytes } from './netlink/address-bytes.ts';
 import { inNetns, type Netns } from './netns.ts';
+import { attachFilter, type PacketFilter } from './packet-filter.ts';
 import {
   AF_PACKET,
   check,
@@ -29,6 +30,8 @@ export interface PacketSocketOptions {
   readonly link: number;
   /** Only packets of this ETH_P_ protocol. */
   readonly protocol: number;
+  /** Only packets that it lets through; default all. */
+  readonly filter?: PacketFilter;
   /** The view is valid during the call only. */
   readonly onPacket: (packet: Buffer) => void;
 }
@@ -78,6 +81,7 @@ function openPacketSocket(options: PacketSocketOptions): number {
   // Protocol 0 until it is bound, so that nothing of other links arrives in between.
   const fd = check(libc.socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket', 'AF_PACKET');
   try {
+    if (options.filter) attachFilter(fd, options.filter);
     const address = linkAddress(options, Buffer.alloc(0));
     check(libc.bind(fd, address, address.length), 'bind', `AF_PACKET link=${options.link}`);
     return fd;

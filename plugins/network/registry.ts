@@ -22,6 +22,8 @@ export interface RegistryNetwork {
   readonly options: Readonly<Record<string, string>>;
   readonly internal: boolean;
   readonly pools: readonly RegistryPool[];
+  /** Name servers that the LAN gave with the containers' addresses (DHCP). */
+  readonly nameServers?: readonly string[];
   /** The host's interface on the network (a bridge, a macvlan shim); absent where the host has none. */
   readonly hostInterface?: string;
 }

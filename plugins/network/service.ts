@@ -19,11 +19,13 @@ import { watchLostNetworks } from './engine/lost-networks.ts';
 import { type EngineNames, engineNames } from './engine/names.ts';
 import { startIpam } from './ipam/ipam.ts';
 import { ipvlan } from './ipvlan/kind.ts';
-import { startLan } from './lan/start.ts';
+import type { LanParts } from './lan/driver.ts';
+import { type LanPart, startLan } from './lan/start.ts';
 import { LinkRemover } from './link/removal.ts';
 import { sweepLinks } from './link/sweep.ts';
 import { isAbandoned, isForgotten } from './liveness.ts';
 import { macvlan } from './macvlan/kind.ts';
+import { startNeighbours } from './neighbour/start.ts';
 import { ownShare } from './overlay/own-share.ts';
 import { startOverlay } from './overlay/start.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
@@ -84,16 +86,20 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     registry: context.registry,
     share: (pool) => ownShare(parts.socket, config['overlay'], pool),
   });
-  const dhcp = startDhcp(parts);
+  const neighbours = startNeighbours(parts);
+  const dhcp = startDhcp({ ...parts, guard: neighbours.guard });
   const services = dnsServiceOptions;
   const overlay = startOverlay(parts, services);
-  const drivers: NetworkPart[] = [
-    startBridge(parts, services),
-    overlay,
-    startLan(macvlan, { ...parts, services, findLease: dhcp.findLease }),
-    startLan(ipvlan, { ...parts, services, findLease: dhcp.findLease }),
-    dhcp,
-  ];
+  const lanParts: Omit<LanParts, 'log'> = {
+    ...parts,
+    services,
+    guard: neighbours.guard,
+    leases: dhcp.leases,
+    parentUsers: (parent, except) =>
+      lans.flatMap((lan) => lan.users(parent)).filter(({ networkId }) => networkId !== except),
+  };
+  const lans: readonly LanPart[] = [macvlan, ipvlan].map((kind) => startLan(kind, lanParts));
+  const drivers: NetworkPart[] = [startBridge(parts, services), overlay, ...lans, neighbours, dhcp];
 
   const proxy = await PublishProxy.start(store, (...to) => publisher.index.findTarget(...to), log);
   publisher.setProxyPort(proxy?.port);

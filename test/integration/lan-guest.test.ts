@@ -14,6 +14,7 @@ import { ipvlan } from '../../plugins/network/ipvlan/kind.ts';
 import { LanDriver, type LanKind } from '../../plugins/network/lan/driver.ts';
 import { LinkRemover } from '../../plugins/network/link/removal.ts';
 import { macvlan } from '../../plugins/network/macvlan/kind.ts';
+import { AddressGuard } from '../../plugins/network/neighbour/address-guard.ts';
 import { NetworkRegistry } from '../../plugins/network/registry.ts';
 import { openStore, type Store } from '../../plugins/store/store.ts';
 import { requiresOrGuest } from '../support/guest.ts';
@@ -59,7 +60,10 @@ function driverOf(kind: LanKind, { store, socket }: Context): LanDriver {
     registry: new NetworkRegistry(),
     remover: new LinkRemover(),
     services: { network: {}, endpoint: {} },
-    findLease: () => undefined,
+    guard: new AddressGuard({ log, defend: () => {} }),
+    leases: { findMtu: () => undefined, nameServers: () => [], isStandIn: () => false, onChange: () => {} },
+    isForgotten: () => false,
+    parentUsers: () => [],
     log,
   };
   return new LanDriver(kind, parts as never);

@@ -1,10 +1,8 @@
 /**
- * cleat-dhcp: an IPAM driver whose addresses are leases of the LAN's own DHCP server, got on the parent interface before the
- * container has its link, and kept up for as long as it runs.
- *
- * Identity: a container whose name the engine tells is one client for ever, whatever MAC it gets; else the MAC is the client.
+ * cleat-dhcp: an IPAM driver whose addresses are leases of the LAN's own DHCP servers, got on the parent interface before the
+ * container has its link, and kept up for as long as it runs. A pool is of one family: IPv4 asks DHCPv4, IPv6 DHCPv6.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { listAddresses } from '../../linux/netlink/address.ts';
 import { findLink, type Link, listLinks } from '../../linux/netlink/link.ts';
 import { listRoutes } from '../../linux/netlink/route.ts';
@@ -18,16 +16,21 @@ import type {
   RequestPoolReply,
   RequestPoolRequest,
 } from '../../sdk/ipam-plugin.ts';
-import { cidrAround, cidrHasIp, formatCidr, parseCidr } from '../address/cidr.ts';
-import { parseIp } from '../address/ip.ts';
+import { cidrHasIp, parseCidr } from '../address/cidr.ts';
+import { addToIp, formatIp, parseIp } from '../address/ip.ts';
 import { randomMac } from '../address/mac.ts';
 import { containerNameOption } from '../ipam/driver.ts';
-import { type DhcpClient, discover, request } from './client.ts';
+import type { AddressGuard } from '../neighbour/address-guard.ts';
+import { clientId4, duid6, iaidOf } from './identity.ts';
 import type { Leases } from './leases.ts';
-import type { DhcpReply } from './message.ts';
+import type { DhcpAsker, DhcpGrant, DhcpProtocol } from './protocol.ts';
 import type { DhcpPoolRecord, LeaseRecord } from './records.ts';
+import { Seekers } from './seekers.ts';
 
 export const driverName = 'cleat-dhcp';
+
+/** A server that does not know of somebody with a fixed address offers it again and again until it is declined. */
+const attempts = 3;
 
 export const poolSchema = {
   parent: text('parent', {
@@ -38,14 +41,30 @@ export const poolSchema = {
   hostName: choice('hostname', ['on', 'off'], { otherwise: 'on' }),
 } satisfies OptionSchema;
 
+/** Who asks for an address. */
+interface Client {
+  readonly mac: string;
+  readonly container: string | undefined;
+  /** Hexadecimal. */
+  readonly clientId: string;
+}
+
 export class DhcpIpam implements IpamDriver {
   readonly capabilities = { requiresMacAddress: true, requiresRequestReplay: false } as const;
   readonly #leases: Leases;
   readonly #socket: RouteSocket;
+  readonly #guard: AddressGuard;
+  readonly #seekers: Seekers;
 
-  constructor(leases: Leases, socket: RouteSocket) {
+  constructor(leases: Leases, socket: RouteSocket, guard: AddressGuard) {
     this.#leases = leases;
     this.#socket = socket;
+    this.#guard = guard;
+    this.#seekers = new Seekers();
+  }
+
+  close(): void {
+    this.#seekers.close();
   }
 
   async getDefaultAddressSpaces(): Promise<{ local: string; global: string }> {
@@ -53,29 +72,18 @@ export class DhcpIpam implements IpamDriver {
   }
 
   async requestPool(wanted: RequestPoolRequest, signal: AbortSignal): Promise<RequestPoolReply> {
-    if (wanted.v6) {
-      throw new PluginError('PROTO_UNSUPPORTED', 'cleat-dhcp gives out IPv4 leases', {
-        hint: 'leave --ipv6 away: router advertisements reach the containers all the same',
-      });
-    }
     const options = parseOptions(poolSchema, wanted.options, { driver: driverName });
     const parent = this.#findParent(options.parent, wanted.pool);
     // Asked in any case: a network whose server does not answer is better refused now than at its first container.
-    const offer = await discover(
-      { link: parent.index, linkName: parent.name, mac: randomMac(), clientId: Buffer.from(`\0${randomUUID()}`) },
-      undefined,
-      signal,
-    );
+    const offer = await this.#look(parent, wanted.v6, signal);
     const { pool } = wanted;
     if (pool === undefined) {
       // Engines ask again and again for a pool that is no route of the host, and a LAN always is.
-      const served = offeredPool(offer);
+      const served = offer.subnet ?? (wanted.v6 ? `the subnet of ${offer.address}` : undefined);
       throw new PluginError(
         'IPAM_POOL_INVALID',
         `cleat-dhcp needs the subnet of the LAN${served ? `, and the server on ${parent.name} serves ${served}` : ''}`,
-        {
-          hint: `give --subnet ${served ?? 'SUBNET'}`,
-        },
+        { hint: `give --subnet ${offer.subnet ?? 'SUBNET'}` },
       );
     }
     const router = offer.routers.find((address) => cidrHasIp(parseCidr(pool), parseIp(address)));
@@ -103,20 +111,35 @@ export class DhcpIpam implements IpamDriver {
     const { address: given, macAddress: mac } = wanted;
     // Gateways and reserved addresses are not leased: they belong to somebody who has them anyway.
     if (wanted.isGateway || mac === undefined) {
-      const address = given ?? pool.gateway?.split('/')[0];
-      if (address !== undefined) return { address: `${address}/${prefix}` };
-      throw new PluginError('DHCP_NO_SERVER', 'the DHCP server named no router', { hint: 'give --gateway' });
+      return { address: `${given ?? pool.gateway?.split('/')[0] ?? this.#standIn(pool)}/${prefix}` };
     }
     const container = wanted.options[containerNameOption];
-    const clientId = clientIdOf(container, mac);
-    const parked = this.#leases
+    const identity = pool.pool.includes(':') ? duid6(container, mac) : clientId4(container, mac);
+    const client: Client = { mac, container, clientId: identity.toString('hex') };
+    const seeker = `${pool.poolId} ${container === undefined ? '' : client.clientId}`;
+    this.#seekers.end(seeker);
+    const known = this.#leases
       .of(pool.poolId)
-      .find((lease) => lease.clientId === clientId.toString('hex') && (given === undefined || lease.address === given));
-    const lease =
-      parked === undefined ? await this.#obtain(pool, mac, clientId, container, given, signal) : { ...parked, mac };
-    const { releasedAt: _parked, ...live } = lease;
-    this.#leases.keep(live);
-    return { address: `${live.address}/${prefix}` };
+      .find((lease) => lease.clientId === client.clientId && (given === undefined || lease.address === given));
+    if (known !== undefined) {
+      const { releasedAt: _parked, ...live } = { ...known, mac };
+      this.#leases.keep(live);
+      return { address: `${live.address}/${prefix}` };
+    }
+    try {
+      const lease = await this.#obtain(pool, client, given, signal);
+      this.#leases.keep(lease);
+      return { address: `${lease.address}/${prefix}` };
+    } catch (error) {
+      // The engine's next try finds the lease, if the server comes back before it.
+      if (signal.aborted || hasCode(error, 'DHCP_NO_SERVER')) {
+        this.#seekers.start(seeker, async (end) => {
+          const lease = await this.#obtain(pool, client, given, end);
+          this.#leases.keep({ ...lease, releasedAt: Date.now() });
+        });
+      }
+      throw error;
+    }
   }
 
   /** The lease stays for a while: a container that restarts asks for it again at once. */
@@ -124,43 +147,64 @@ export class DhcpIpam implements IpamDriver {
     this.#leases.park(poolId, address);
   }
 
+  /** A lease of an address that nobody on the LAN answers for (RFC 2131 §3.1 step 5, RFC 8415 §18.2.10.1). */
   async #obtain(
     pool: DhcpPoolRecord,
-    mac: string,
-    clientId: Buffer,
-    container: string | undefined,
+    client: Client,
     given: string | undefined,
     signal: AbortSignal,
   ): Promise<LeaseRecord> {
-    const parent = this.#findParent(pool.parent, undefined);
-    const client: DhcpClient = {
+    const protocol = this.#leases.protocolOf(pool);
+    const asker = this.#leases.asker(pool, client);
+    if (asker === undefined) throw parentMissing(pool.parent);
+    for (let attempt = 1; ; attempt += 1) {
+      const grant = await protocol.obtain(asker, given, signal);
+      const lease = leaseOf(pool.poolId, client, grant);
+      if (!cidrHasIp(parseCidr(pool.pool), parseIp(grant.address))) {
+        await protocol.release(asker, grant, signal);
+        throw new PluginError(
+          'DHCP_REFUSED',
+          `the DHCP server gives ${grant.address}, which is outside the network's ${pool.pool}`,
+          { hint: 'create the network again with the subnet that the server serves' },
+        );
+      }
+      try {
+        await this.#askForDuplicates(asker, grant, signal);
+        return lease;
+      } catch (error) {
+        if (!hasCode(error, 'NET_ADDRESS_DUPLICATE')) throw error;
+        protocol.decline(asker, grant);
+        if (attempt === attempts || given !== undefined) throw error;
+      }
+    }
+  }
+
+  async #askForDuplicates({ link }: DhcpAsker, { address }: DhcpGrant, signal: AbortSignal): Promise<void> {
+    const parent = findLink(this.#socket, link);
+    if (parent !== undefined) await this.#guard.ask({ link, mac: parent.mac }, [address], [], signal);
+  }
+
+  async #look(parent: Link, v6: boolean, signal: AbortSignal): Promise<DhcpGrant> {
+    const mac = randomMac();
+    const protocol: DhcpProtocol = this.#leases.protocolOf({ pool: v6 ? '::/0' : '0.0.0.0/0' });
+    const asker = {
       link: parent.index,
       linkName: parent.name,
       mac,
-      clientId,
-      ...(pool.hostNames && container !== undefined && { hostName: container }),
+      clientId: v6 ? duid6(undefined, mac) : clientId4(randomUUID(), mac),
+      iaid: iaidOf({ parent: parent.name, pool: '' }),
     };
-    const offer = await discover(client, given, signal);
-    if (given !== undefined && offer.address !== given) {
-      throw new PluginError('DHCP_REFUSED', `the DHCP server offers ${offer.address} and not ${given}`, {
-        hint: `reserve ${given} at the server for this container, or leave --ip away`,
-      });
-    }
-    if (!cidrHasIp(parseCidr(pool.pool), parseIp(offer.address))) {
-      throw new PluginError(
-        'DHCP_REFUSED',
-        `the DHCP server offers ${offer.address}, which is outside the network's ${pool.pool}`,
-        { hint: 'create the network again without --subnet' },
-      );
-    }
-    const reply = await request(client, offer.address, offer.serverId, signal);
-    if (reply.type === 'nak')
-      throw new PluginError(
-        'DHCP_REFUSED',
-        `the DHCP server refused ${offer.address}${reply.message ? `: ${reply.message}` : ''}`,
-        { hint: 'start the container again' },
-      );
-    return leaseOf(pool.poolId, mac, clientId, container, reply);
+    return protocol.look(asker, signal);
+  }
+
+  /** Engines before 28 insist on a gateway. Where DHCP knows none (IPv6 never does) routers announce themselves. */
+  #standIn(pool: DhcpPoolRecord): string {
+    if (!pool.pool.includes(':'))
+      throw new PluginError('DHCP_NO_SERVER', 'the DHCP server named no router', { hint: 'give --gateway' });
+    const { family, network } = parseCidr(pool.pool);
+    const standIn = formatIp(addToIp({ family, value: network }, 1));
+    this.#leases.records.pools.put(pool.poolId, { ...pool, standIn });
+    return standIn;
   }
 
   #pool(poolId: string): DhcpPoolRecord {
@@ -174,76 +218,41 @@ export class DhcpIpam implements IpamDriver {
   /** The one named; else the one with an address in the subnet; else the one that the default route goes by. */
   #findParent(name: string | undefined, pool: string | undefined): Link {
     const found = name === undefined ? this.#guessParent(pool) : findLink(this.#socket, name);
-    if (found !== undefined) return found;
-    const which =
-      name === undefined
-        ? 'no interface to ask on was named, and none can be guessed'
-        : `parent interface "${name}" does not exist on this host`;
-    throw new PluginError('NET_PARENT_NOT_FOUND', which, {
-      hint: 'pass --ipam-opt parent=INTERFACE, the same as -o parent',
-    });
+    if (found === undefined) throw parentMissing(name);
+    return found;
   }
 
   #guessParent(pool: string | undefined): Link | undefined {
+    const family = pool?.includes(':') ? 6 : 4;
     const byRoute = () =>
-      listRoutes(this.#socket, { family: 4 }).find(
-        ({ destination, link }) => destination === '0.0.0.0/0' && link !== undefined,
+      listRoutes(this.#socket, { family }).find(
+        ({ destination, link }) => (destination === '0.0.0.0/0' || destination === '::/0') && link !== undefined,
       )?.link;
     const inPool = () =>
       pool === undefined
         ? undefined
-        : listAddresses(this.#socket, { family: 4 }).find(({ address }) => cidrHasIp(parseCidr(pool), parseIp(address)))
+        : listAddresses(this.#socket, { family }).find(({ address }) => cidrHasIp(parseCidr(pool), parseIp(address)))
             ?.link;
     const index = inPool() ?? byRoute();
     return listLinks(this.#socket).find((link) => link.index === index);
   }
 }
 
-export function leaseOf(
-  poolId: string,
-  mac: string,
-  clientId: Buffer,
-  container: string | undefined,
-  reply: DhcpReply,
-): LeaseRecord {
-  const forever = reply.leaseSeconds === undefined || reply.leaseSeconds === 0xffffffff;
-  return {
-    poolId,
-    address: reply.address,
-    mac,
-    clientId: clientId.toString('hex'),
-    ...(container !== undefined && { container }),
-    serverId: reply.serverId ?? '255.255.255.255',
-    obtainedAt: Date.now(),
-    // RFC 2131 §4.4.5: T1 is half of the lease unless the server says otherwise.
-    ...(!forever && {
-      leaseSeconds: reply.leaseSeconds,
-      renewSeconds: reply.renewalSeconds ?? Math.floor((reply.leaseSeconds ?? 0) / 2),
-    }),
-    dns: reply.dns,
-    ...(reply.mtu !== undefined && { mtu: reply.mtu }),
-  };
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof PluginError && error.code === code;
 }
 
-/** Type 0 and our own identifier for a named container, else type 1 and the MAC. RFC 2132 §9.14. */
-function clientIdOf(container: string | undefined, mac: string): Buffer {
-  if (container === undefined) return Buffer.from(`01${mac.replaceAll(':', '')}`, 'hex');
-  return Buffer.concat([
-    Buffer.from([0]),
-    createHash('sha256').update(`cleat container ${container}`).digest().subarray(0, 16),
-  ]);
+function parentMissing(name: string | undefined): PluginError {
+  const which =
+    name === undefined
+      ? 'no interface to ask on was named, and none can be guessed'
+      : `parent interface "${name}" does not exist on this host`;
+  return new PluginError('NET_PARENT_NOT_FOUND', which, {
+    hint: 'pass --ipam-opt parent=INTERFACE, the same as -o parent',
+  });
 }
 
-/** CIDR; undefined when the server names no mask. */
-function offeredPool(offer: DhcpReply): string | undefined {
-  return offer.subnetMask === undefined
-    ? undefined
-    : formatCidr(cidrAround(parseIp(offer.address), ipBits(offer.subnetMask)));
-}
-
-function ipBits(mask: string): number {
-  return mask
-    .split('.')
-    .map((byte) => Number(byte).toString(2).replaceAll('0', '').length)
-    .reduce((sum, bits) => sum + bits, 0);
+function leaseOf(poolId: string, { mac, clientId, container }: Client, grant: DhcpGrant): LeaseRecord {
+  const { routers: _routers, subnet: _subnet, ...rest } = grant;
+  return { ...rest, poolId, mac, clientId, ...(container !== undefined && { container }), obtainedAt: Date.now() };
 }

@@ -1,17 +1,25 @@
 /**
- * The leases: on disk before an engine is answered, renewed while somebody uses them, given back when nobody does for a while.
+ * The leases: on disk before an engine is answered, extended while somebody uses them, given back when nobody does for a while.
  *
- * A renewal asks by broadcast for the address that we have (INIT-REBOOT, RFC 2131 §4.3.2): the answer of an ordinary renewal
- * would go to the container, which knows nothing of it. A server that is away is asked again, more often towards the end.
+ *     T1        the server that gave it is asked to extend it                     RENEWING
+ *     T2        any server is                                                     REBINDING
+ *     the end   it is lost: asked for anew, with the address that the container has
+ *
+ * RFC 2131 §4.4.5, RFC 8415 §18.2.4 and §18.2.5. A server that is away is asked again until then, and after the end too.
  */
 import { findLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import type { Store } from '../../store/store.ts';
-import { type DhcpClient, release, request } from './client.ts';
-import { type DhcpRecords, type LeaseRecord, leaseKey, openDhcpRecords } from './records.ts';
+import { findCidr, sameCidr } from '../address/cidr.ts';
+import { iaidOf } from './identity.ts';
+import type { DhcpAsker, DhcpGrant, DhcpProtocol } from './protocol.ts';
+import { type DhcpPoolRecord, type DhcpRecords, type LeaseRecord, leaseKey, openDhcpRecords } from './records.ts';
+import { dhcp4 } from './v4/client.ts';
+import { Dhcp6 } from './v6/client.ts';
 
 const longestTimerMs = 2 ** 31 - 1;
 const retryFloorMs = 5000;
+const retryCeilingMs = 60_000;
 /** After the start, renewals that are due already do not all go out at once. */
 const firstSpreadMs = 2000;
 
@@ -24,13 +32,18 @@ export class Leases {
   readonly records: DhcpRecords;
   readonly #socket: RouteSocket;
   readonly #log: Log;
+  readonly #dhcp6: DhcpProtocol;
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  readonly #abort = new AbortController();
+  /** Extensions under way: ended when the lease is. */
+  readonly #extending = new Map<string, AbortController>();
+  readonly #stop = new AbortController();
+  readonly #listeners = new Set<() => void>();
 
   constructor(store: Store, socket: RouteSocket, log: Log) {
     this.records = openDhcpRecords(store);
     this.#socket = socket;
     this.#log = log;
+    this.#dhcp6 = new Dhcp6(socket);
   }
 
   /** Goes on with what the records say. */
@@ -39,122 +52,201 @@ export class Leases {
   }
 
   stop(): void {
-    this.#abort.abort();
+    this.#stop.abort();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
+  }
+
+  /** Called when the name servers of a lease, or what leases there are, have changed. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  protocolOf(pool: Pick<DhcpPoolRecord, 'pool'>): DhcpProtocol {
+    return pool.pool.includes(':') ? this.#dhcp6 : dhcp4;
   }
 
   of(poolId: string): LeaseRecord[] {
     return this.records.leases.entries(`${poolId} `).map(([, lease]) => lease);
   }
 
-  /** By address, whichever pool: what else the server said of it. */
-  find(address: string): LeaseRecord | undefined {
-    return this.records.leases.entries().find(([, lease]) => lease.address === address)?.[1];
+  /** Bytes; undefined for an address that is no lease there. */
+  findMtu(parent: string, address: string): number | undefined {
+    return this.#poolsOn(parent)
+      .map(({ poolId }) => this.records.leases.get(leaseKey({ poolId, address })))
+      .find((lease) => lease !== undefined)?.mtu;
+  }
+
+  /** Of all leases, in the order of their pools; link-local ones with the parent as their zone. */
+  nameServers(parent: string, pools: readonly string[]): string[] {
+    const wanted = pools.flatMap((pool) => findCidr(pool) ?? []);
+    const found = this.#poolsOn(parent)
+      .filter(({ pool }) => {
+        const cidr = findCidr(pool);
+        return cidr !== undefined && wanted.some((other) => sameCidr(other, cidr));
+      })
+      .flatMap(({ poolId }) => this.of(poolId))
+      .flatMap(({ nameServers }) => nameServers)
+      .map((address) => (/^fe[89ab]/.test(address) ? `${address}%${parent}` : address));
+    return [...new Set(found)];
+  }
+
+  isStandIn(parent: string, gateway: string): boolean {
+    return this.#poolsOn(parent).some(({ standIn }) => standIn === gateway);
   }
 
   keep(lease: LeaseRecord): void {
+    const before = this.records.leases.get(leaseKey(lease));
     this.records.leases.put(leaseKey(lease), lease);
     this.#schedule(lease, 0);
+    if (String(before?.nameServers) !== String(lease.nameServers)) this.#tell();
   }
 
   /** Nobody uses it any more; it is given back when the pool's time to linger has passed. Nothing for an unknown one. */
   park(poolId: string, address: string): void {
     const lease = this.records.leases.get(leaseKey({ poolId, address }));
-    if (lease === undefined || lease.releasedAt !== undefined) return;
-    const parked = { ...lease, releasedAt: Date.now() };
-    this.records.leases.put(leaseKey(lease), parked);
-    this.#schedule(parked, 0);
+    if (lease !== undefined && lease.releasedAt === undefined) this.keep({ ...lease, releasedAt: Date.now() });
   }
 
   giveBack(lease: LeaseRecord): void {
+    this.#drop(lease, (protocol, asker) => protocol.release(asker, grantOf(lease), this.#stop.signal));
+  }
+
+  /** Somebody else has the address. */
+  decline(lease: LeaseRecord): void {
+    this.#drop(lease, async (protocol, asker) => protocol.decline(asker, grantOf(lease)));
+  }
+
+  /** undefined while the parent is not there. */
+  asker(
+    pool: DhcpPoolRecord,
+    client: { readonly mac: string; readonly clientId: string; readonly container?: string | undefined },
+  ): DhcpAsker | undefined {
+    const link = findLink(this.#socket, pool.parent);
+    if (link === undefined) return undefined;
+    return {
+      link: link.index,
+      linkName: link.name,
+      mac: client.mac,
+      clientId: Buffer.from(client.clientId, 'hex'),
+      iaid: iaidOf(pool),
+      ...(pool.hostNames && client.container !== undefined && { hostName: client.container }),
+    };
+  }
+
+  /** The record goes at once; the server is told in the background. */
+  #drop(lease: LeaseRecord, tell: (protocol: DhcpProtocol, asker: DhcpAsker) => Promise<void>): void {
     const key = leaseKey(lease);
     clearTimeout(this.#timers.get(key));
     this.#timers.delete(key);
-    const client = this.#client(lease);
-    try {
-      if (client !== undefined) release(client, lease.address, lease.serverId);
-    } catch (error) {
-      this.#log.warn({ err: error, address: lease.address }, 'a lease could not be given back; it ends by itself');
-    }
+    this.#extending.get(key)?.abort();
+    const pool = this.records.pools.get(lease.poolId);
+    const asker = pool && this.asker(pool, lease);
     this.records.leases.delete(key);
+    this.#tell();
+    if (pool === undefined || asker === undefined) return;
+    tell(this.protocolOf(pool), asker).catch((error: unknown) => {
+      if (this.#stop.signal.aborted) return;
+      this.#log.warn({ err: error, address: lease.address }, 'a lease could not be given back; it ends by itself');
+    });
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #poolsOn(parent: string): DhcpPoolRecord[] {
+    return this.records.pools
+      .entries()
+      .map(([, pool]) => pool)
+      .filter((pool) => pool.parent === parent);
   }
 
   #schedule(lease: LeaseRecord, extraMs: number): void {
-    const key = leaseKey(lease);
-    clearTimeout(this.#timers.get(key));
     const dueAt =
       lease.releasedAt === undefined
-        ? renewAt(lease)
+        ? endOf(lease, lease.renewSeconds)
         : lease.releasedAt + (this.records.pools.get(lease.poolId)?.lingerMs ?? 0);
-    if (dueAt === undefined) return;
-    const waitMs = Math.min(Math.max(dueAt - Date.now(), 0) + extraMs, longestTimerMs);
-    this.#timers.set(key, setTimeout(() => void this.#due(key), waitMs).unref());
+    if (dueAt !== Number.POSITIVE_INFINITY) this.#lookIn(leaseKey(lease), Math.max(dueAt - Date.now(), 0) + extraMs);
+  }
+
+  #lookIn(key: string, waitMs: number): void {
+    clearTimeout(this.#timers.get(key));
+    this.#timers.set(key, setTimeout(() => void this.#due(key), Math.min(waitMs, longestTimerMs)).unref());
   }
 
   async #due(key: string): Promise<void> {
     const lease = this.records.leases.get(key);
-    if (lease === undefined || this.#abort.signal.aborted) return;
-    if (lease.releasedAt !== undefined) return this.giveBack(lease);
+    if (lease === undefined || this.#stop.signal.aborted) return;
+    if (lease.releasedAt !== undefined) {
+      if (lease.releasedAt + (this.records.pools.get(lease.poolId)?.lingerMs ?? 0) <= Date.now()) this.giveBack(lease);
+      else this.#schedule(lease, 0);
+      return;
+    }
+    const ended = new AbortController();
+    this.#extending.get(key)?.abort();
+    this.#extending.set(key, ended);
     try {
-      await this.#renew(lease);
+      await this.#extend(key, lease, AbortSignal.any([this.#stop.signal, ended.signal]));
     } catch (error) {
-      if (this.#abort.signal.aborted) return;
-      this.#trouble(key, lease, (error as Error).message);
+      if (!this.#stop.signal.aborted && !ended.signal.aborted) this.#trouble(key, lease, (error as Error).message);
+    } finally {
+      if (this.#extending.get(key) === ended) this.#extending.delete(key);
     }
   }
 
-  async #renew(lease: LeaseRecord): Promise<void> {
-    const key = leaseKey(lease);
-    const client = this.#client(lease);
-    if (client === undefined) return this.#trouble(key, lease, 'the parent interface is not there');
-    const reply = await request(client, lease.address, undefined, this.#abort.signal);
+  async #extend(key: string, lease: LeaseRecord, signal: AbortSignal): Promise<void> {
+    const pool = this.records.pools.get(lease.poolId);
+    const asker = pool && this.asker(pool, lease);
+    if (pool === undefined || asker === undefined) throw new Error('the parent interface is not there');
+    const protocol = this.protocolOf(pool);
+    const grant = await this.#ask(protocol, asker, lease, signal);
     // Released or removed while the server was asked.
     const now = this.records.leases.get(key);
-    if (now === undefined) return;
-    if (reply.type === 'nak')
-      return this.#trouble(
-        key,
-        now,
-        `the server takes ${lease.address} back${reply.message ? `: ${reply.message}` : ''}`,
-      );
+    if (now === undefined || signal.aborted) return;
+    if (grant.address !== lease.address) {
+      await protocol.release(asker, grant, signal);
+      throw new Error(`the server gives ${grant.address} instead; start the container again to take it`);
+    }
     const { trouble, ...healthy } = now;
-    if (trouble !== undefined) this.#log.info({ address: lease.address }, 'the lease is renewed again');
-    const leaseSeconds = reply.leaseSeconds ?? lease.leaseSeconds;
-    const renewed: LeaseRecord = {
-      ...healthy,
-      obtainedAt: Date.now(),
-      ...(leaseSeconds !== undefined && {
-        leaseSeconds,
-        renewSeconds: reply.renewalSeconds ?? Math.floor(leaseSeconds / 2),
-      }),
-    };
-    this.keep(renewed);
+    if (trouble !== undefined) this.#log.info({ address: lease.address }, 'the lease is extended again');
+    const { routers: _routers, subnet: _subnet, ...extended } = grant;
+    this.keep({ ...healthy, ...extended, obtainedAt: Date.now() });
+  }
+
+  #ask(protocol: DhcpProtocol, asker: DhcpAsker, lease: LeaseRecord, signal: AbortSignal): Promise<DhcpGrant> {
+    const now = Date.now();
+    const endAt = endOf(lease, lease.leaseSeconds);
+    if (now >= endAt) return protocol.obtain(asker, lease.address, signal);
+    const rebindAt = endOf(lease, lease.rebindSeconds ?? lease.leaseSeconds);
+    const phase = now >= rebindAt ? ('rebind' as const) : ('renew' as const);
+    const untilMs = phase === 'renew' ? rebindAt : endAt;
+    const onSilence = () => this.#note(lease, `no DHCP server answers on ${asker.linkName}`);
+    return protocol.extend(asker, grantOf(lease), { phase, untilMs, onSilence }, signal);
   }
 
   /** Kept and shown: the container has the address whether the server is there or not. Asked again in the background. */
   #trouble(key: string, lease: LeaseRecord, trouble: string): void {
-    if (lease.trouble !== trouble) this.#log.warn({ address: lease.address, trouble }, 'a lease could not be renewed');
-    this.records.leases.put(key, { ...lease, trouble });
-    const leftMs = lease.obtainedAt + (lease.leaseSeconds ?? 0) * 1000 - Date.now();
-    const waitMs = Math.min(Math.max(leftMs / 4, retryFloorMs), 60_000);
-    this.#timers.set(key, setTimeout(() => void this.#due(key), waitMs).unref());
+    this.#note(lease, trouble);
+    const leftMs = endOf(lease, lease.leaseSeconds) - Date.now();
+    this.#lookIn(key, Math.min(Math.max(leftMs / 4, retryFloorMs), retryCeilingMs));
   }
 
-  #client(lease: LeaseRecord): DhcpClient | undefined {
-    const pool = this.records.pools.get(lease.poolId);
-    const link = pool && findLink(this.#socket, pool.parent);
-    if (pool === undefined || link === undefined) return undefined;
-    return {
-      link: link.index,
-      linkName: link.name,
-      mac: lease.mac,
-      clientId: Buffer.from(lease.clientId, 'hex'),
-      ...(pool.hostNames && lease.container !== undefined && { hostName: lease.container }),
-    };
+  #note(asked: LeaseRecord, trouble: string): void {
+    const lease = this.records.leases.get(leaseKey(asked));
+    if (lease === undefined || lease.releasedAt !== undefined) return;
+    const words = Date.now() >= endOf(lease, lease.leaseSeconds) ? `lost: ${trouble}` : trouble;
+    if (lease.trouble === words) return;
+    this.#log.warn({ address: lease.address, container: lease.container, trouble: words }, 'a lease is not extended');
+    this.records.leases.put(leaseKey(lease), { ...lease, trouble: words });
   }
 }
 
-function renewAt(lease: LeaseRecord): number | undefined {
-  return lease.renewSeconds === undefined ? undefined : lease.obtainedAt + lease.renewSeconds * 1000;
+/** Milliseconds since 1970; infinity for what has no end. */
+function endOf(lease: LeaseRecord, seconds: number | undefined): number {
+  return seconds === undefined ? Number.POSITIVE_INFINITY : lease.obtainedAt + seconds * 1000;
+}
+
+function grantOf(lease: LeaseRecord): DhcpGrant {
+  return { ...lease, routers: [] };
 }

@@ -1,5 +1,6 @@
 /** What cleat-dhcp keeps on disk. */
 import type { Store, Table } from '../../store/store.ts';
+import type { DhcpGrant } from './protocol.ts';
 
 export interface DhcpPoolRecord {
   readonly poolId: string;
@@ -8,26 +9,20 @@ export interface DhcpPoolRecord {
   readonly parent: string;
   /** CIDR. */
   readonly gateway?: string;
+  /** Bare: what the engine was told when it insisted on a gateway and there was none. */
+  readonly standIn?: string;
   readonly lingerMs: number;
   readonly hostNames: boolean;
 }
 
-export interface LeaseRecord {
+export interface LeaseRecord extends Omit<DhcpGrant, 'routers' | 'subnet'> {
   readonly poolId: string;
-  /** Bare. */
-  readonly address: string;
   readonly mac: string;
-  /** Hexadecimal. */
+  /** Hexadecimal; for IPv6 the DUID. */
   readonly clientId: string;
   readonly container?: string;
-  readonly serverId: string;
   /** Milliseconds since 1970. */
   readonly obtainedAt: number;
-  /** Absent: for ever. */
-  readonly leaseSeconds?: number;
-  readonly renewSeconds?: number;
-  readonly dns: readonly string[];
-  readonly mtu?: number;
   /** Since when nobody uses it: it is given back when `linger` has passed. */
   readonly releasedAt?: number;
   /** What the last renewal failed with. */
@@ -43,7 +38,16 @@ export interface DhcpRecords {
 export function openDhcpRecords(store: Store): DhcpRecords {
   return {
     pools: store.table<DhcpPoolRecord>('dhcp.pools', { version: 1 }),
-    leases: store.table<LeaseRecord>('dhcp.leases', { version: 1 }),
+    leases: store.table<LeaseRecord>('dhcp.leases', {
+      version: 2,
+      // Version 1 called them dns, and knew no T2.
+      migrate: {
+        2: (old) => {
+          const { dns, ...record } = old as { dns?: readonly string[] };
+          return { ...record, nameServers: dns ?? [] };
+        },
+      },
+    }),
   };
 }
 

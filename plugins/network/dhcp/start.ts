@@ -1,24 +1,32 @@
 /** cleat-dhcp as the daemon wires it. */
+import type { AddressGuard } from '../neighbour/address-guard.ts';
 import type { NetworkPart, NetworkParts } from '../parts.ts';
 import { DhcpIpam, driverName } from './driver.ts';
 import { Leases } from './leases.ts';
 import type { LeaseRecord } from './records.ts';
 
 export interface Dhcp extends NetworkPart {
-  /** What the server said of an address that it leased to us. */
-  findLease(address: string): LeaseRecord | undefined;
+  readonly leases: Leases;
   /** For `cleat status`. */
   status(): { readonly leases: readonly object[] };
 }
 
-export function startDhcp({ store, socket, context }: Pick<NetworkParts, 'store' | 'socket' | 'context'>): Dhcp {
+export interface DhcpParts extends Pick<NetworkParts, 'store' | 'socket' | 'context'> {
+  readonly guard: AddressGuard;
+}
+
+export function startDhcp({ store, socket, context, guard }: DhcpParts): Dhcp {
   const leases = new Leases(store, socket, context.log.child({ driver: driverName }));
+  const ipam = new DhcpIpam(leases, socket, guard);
   return {
-    plugins: [{ name: driverName, ipam: new DhcpIpam(leases, socket) }],
+    leases,
+    plugins: [{ name: driverName, ipam }],
     links: () => [],
     started: () => leases.start(),
-    stop: async () => leases.stop(),
-    findLease: (address) => leases.find(address),
+    stop: async () => {
+      ipam.close();
+      leases.stop();
+    },
     status: () => ({
       leases: leases.records.leases
         .entries()
@@ -28,13 +36,14 @@ export function startDhcp({ store, socket, context }: Pick<NetworkParts, 'store'
 }
 
 function row(lease: LeaseRecord, parent: string | undefined): object {
-  const { address, container, mac, serverId, obtainedAt, leaseSeconds, releasedAt, trouble } = lease;
+  const { address, container, mac, serverId, nameServers, obtainedAt, leaseSeconds, releasedAt, trouble } = lease;
   return {
     address,
     container,
     mac,
     parent,
     server: serverId,
+    nameServers,
     until: leaseSeconds === undefined ? 'for ever' : new Date(obtainedAt + leaseSeconds * 1000).toISOString(),
     state: trouble ?? (releasedAt === undefined ? 'in use' : 'parked'),
   };

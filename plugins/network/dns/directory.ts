@@ -89,7 +89,10 @@ export class Directory {
     const view = new View({
       label: networkIds.map((id) => this.nameOf(id) ?? id.slice(0, 12)).join('+'),
       zones: members.map(({ zone }) => zone),
-      forwarder: this.#parts.forwarders.for(first?.options ?? { upstreams: [], split: {} }),
+      forwarder: this.#parts.forwarders.for(
+        first?.options ?? { upstreams: [], split: {} },
+        first?.network.nameServers ?? [],
+      ),
       stats: first?.stats ?? this.#nobody,
     });
     this.#views.set(key, view);
@@ -183,7 +186,8 @@ export class Directory {
     zone.put('network', networkContribution(network, options));
     const entry: DnsNetwork = { network, options, zone, stats: before?.stats ?? new Stats() };
     this.#networks.set(network.networkId, entry);
-    if (before === undefined || JSON.stringify(before.options) !== JSON.stringify(options)) this.renewViews();
+    const outside = (one: DnsNetwork) => JSON.stringify([one.options, one.network.nameServers]);
+    if (before === undefined || outside(before) !== outside(entry)) this.renewViews();
     else this.#changed(network.networkId);
   }
 

@@ -38,14 +38,7 @@ export class Forwarders {
 
   /** The host's servers are these now. Afterwards each view asks for its forwarder again. */
   setHost(conf: ResolvConf): void {
-    this.#host = conf.servers.flatMap((text) => {
-      try {
-        return [parseServerAddress(text)];
-      } catch (error) {
-        this.#parts.log.warn({ err: error }, 'a server of resolv.conf cannot be used');
-        return [];
-      }
-    });
+    this.#host = this.#usable(conf.servers, 'resolv.conf');
   }
 
   /** The configuration file has other servers. Afterwards each view asks for its forwarder again. */
@@ -53,9 +46,11 @@ export class Forwarders {
     this.#parts = { ...this.#parts, configured, split };
   }
 
-  for(options: Pick<DnsNetworkOptions, 'upstreams' | 'split'>): Forwarder {
+  /** `leased`: the name servers that the LAN gave with the network's addresses; the network's own options go before them. */
+  for(options: Pick<DnsNetworkOptions, 'upstreams' | 'split'>, leased: readonly string[] = []): Forwarder {
     const { configured, split } = this.#parts;
-    const general = [options.upstreams, configured].find((servers) => servers.length > 0) ?? this.#host;
+    const ofLan = this.#usable(leased, 'a lease');
+    const general = [options.upstreams, ofLan, configured].find((servers) => servers.length > 0) ?? this.#host;
     const own = Object.entries(options.split).map(([domain, servers]) => ({ domain: domain.toLowerCase(), servers }));
     const rules: ForwardRule[] = [
       ...own,
@@ -92,6 +87,17 @@ export class Forwarders {
   close(): void {
     for (const forwarder of this.#known.values()) forwarder.close();
     this.#known.clear();
+  }
+
+  #usable(servers: readonly string[], source: string): ServerAddress[] {
+    return servers.flatMap((text) => {
+      try {
+        return [parseServerAddress(text)];
+      } catch (error) {
+        this.#parts.log.warn({ err: error }, `a server of ${source} cannot be used`);
+        return [];
+      }
+    });
   }
 
   /** A question for a name that nobody else can know: an upstream from which it comes back to us would send all of them back. */

@@ -5,9 +5,7 @@
  * A crash leaves kernel and record on different sides of one another as with bridges; restore.ts brings them together.
  */
 import { existsSync } from 'node:fs';
-import { isKernelError } from '../../linux/errors.ts';
-import { changeLink, createLink, findLink } from '../../linux/netlink/link.ts';
-import type { Request } from '../../linux/netlink/socket.ts';
+import type { Link } from '../../linux/netlink/link.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type {
   CreateEndpointRequest,
@@ -21,15 +19,16 @@ import type {
 } from '../../sdk/network-plugin.ts';
 import { type OptionSchema, parseOptions } from '../../sdk/options.ts';
 import { macFromAddress } from '../link/mac.ts';
-import { containerEndName, endpointAlias, networkKey } from '../link/names.ts';
+import { containerEndName } from '../link/names.ts';
+import type { AddressGuard } from '../neighbour/address-guard.ts';
+import { announceInside } from '../neighbour/announce.ts';
 import type { NetworkParts } from '../parts.ts';
 import type { RegistryEndpoint, RegistryNetwork } from '../registry.ts';
-import { announceInside } from './announce.ts';
-import { probeDuplicates } from './duplicate-probe.ts';
-import { HostAccess } from './host-access.ts';
+import { accessName, HostAccess } from './host-access.ts';
+import { makeLink } from './link.ts';
 import { endpointSchema, type LanOptions, type LinkMode, lanSchema } from './options.ts';
-import { Parents, type ParentWish, parentName } from './parent.ts';
-import { planJoin, planLanNetwork } from './plan.ts';
+import { Parents, type ParentWish, parentName, splitVlan } from './parent.ts';
+import { nextAddresses, planJoin, planLanNetwork } from './plan.ts';
 import {
   type LanEndpointRecord,
   type LanNetworkRecord,
@@ -37,6 +36,7 @@ import {
   openLanRecords,
   openParentRecords,
 } from './records.ts';
+import { type ParentUser, refuseSharing } from './sharing.ts';
 
 /** What tells the two drivers apart. */
 export interface LanKind {
@@ -47,11 +47,33 @@ export interface LanKind {
   readMode(options: Readonly<Record<string, unknown>>): LinkMode;
 }
 
+/** What DHCP servers said, where addresses are from cleat-dhcp. `parent` is the name of the interface. */
+export interface LeaseView {
+  /** Bytes; of the address alone. */
+  findMtu(parent: string, address: string): number | undefined;
+  /** The name servers of all leases in these pools, without repetition. */
+  nameServers(parent: string, pools: readonly string[]): readonly string[];
+  /** Whether the gateway is none: the engine insisted on one, and routers announce themselves. */
+  isStandIn(parent: string, gateway: string): boolean;
+  /** Called when leases have come, gone, or changed what came with them. */
+  onChange(listener: () => void): void;
+}
+
+/** What follows from the record of a network. */
+export interface LanNetwork {
+  readonly record: LanNetworkRecord;
+  readonly options: LanOptions;
+  readonly mode: LinkMode;
+  readonly wish: ParentWish;
+}
+
 export interface LanParts extends NetworkParts {
   /** Options of services on top of the network (DNS): allowed and checked here, read there. */
   readonly services: { readonly network: OptionSchema; readonly endpoint: OptionSchema };
-  /** What a DHCP server said of an address, where cleat-dhcp got it. */
-  readonly findLease: (address: string) => { readonly mtu?: number } | undefined;
+  readonly guard: AddressGuard;
+  readonly leases: LeaseView;
+  /** Networks of both drivers on a parent, without the one that asks. */
+  readonly parentUsers: (parent: string, except: string) => readonly ParentUser[];
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -62,6 +84,9 @@ export class LanDriver implements NetworkDriver {
   readonly hostAccess: HostAccess;
   readonly parts: LanParts;
   readonly kind: LanKind;
+  /** Networks whose parent is not as it should be, and that this has been said of. */
+  readonly waiting = new Set<string>();
+  readonly #networks = new Map<string, LanNetwork>();
 
   constructor(kind: LanKind, parts: LanParts) {
     this.kind = kind;
@@ -69,46 +94,62 @@ export class LanDriver implements NetworkDriver {
     this.records = openLanRecords(parts.store, kind.kind);
     this.parents = new Parents(parts.socket, openParentRecords(parts.store));
     this.hostAccess = new HostAccess(parts.socket);
+    for (const [networkId, record] of this.records.networks.entries()) {
+      try {
+        this.#networks.set(networkId, this.#read(record));
+      } catch (error) {
+        parts.log.warn({ err: error, network: networkId }, 'the record of a network is not understood');
+      }
+    }
   }
 
   async createNetwork(request: CreateNetworkRequest): Promise<void> {
     const known = this.records.networks.get(request.networkId);
-    const record = planLanNetwork(request, this.kind.name, known?.createdAt ?? new Date().toISOString());
-    const { mode } = this.options(record);
-    if (!known) this.#refuseSharing(record, mode);
-    const parent = this.parents.ensure(this.wish(record));
+    const network = this.#read(planLanNetwork(request, this.kind.name, known?.createdAt ?? new Date().toISOString()));
+    const { record, options, mode, wish } = network;
+    if (!known) refuseSharing(parentName(wish), mode, this.parts.parentUsers(parentName(wish), record.networkId));
+    const parent = this.parents.ensure(wish);
     try {
+      if (options.mtu !== undefined && options.mtu > parent.mtu) {
+        throw new PluginError(
+          'PROTO_OPTION',
+          `com.docker.network.driver.mtu=${options.mtu} is more than the ${parent.mtu} of parent ${parent.name}`,
+          { hint: `leave it away, or raise the parent's: ip link set ${parent.name} mtu ${options.mtu}` },
+        );
+      }
       this.records.networks.put(record.networkId, record);
-      this.hostAccess.ensure(this.#accessPlan(record, parent.index));
+      this.hostAccess.ensure(this.#accessPlan(network, parent.index));
     } catch (error) {
       if (!known) {
         this.records.networks.delete(record.networkId);
         this.hostAccess.remove(record.networkId);
-        this.parents.release(this.wish(record));
+        this.parents.release(wish);
       }
       throw error;
     }
-    this.parts.registry.putNetwork(this.registryNetwork(record));
+    this.#networks.set(record.networkId, network);
+    this.parts.registry.putNetwork(this.registryNetwork(network));
   }
 
   async deleteNetwork({ networkId }: { readonly networkId: string }): Promise<void> {
-    const record = this.records.networks.get(networkId);
-    if (!record) return;
+    const network = this.#networks.get(networkId);
+    if (!network) return;
     for (const { endpointId } of this.endpointsOf(networkId)) await this.deleteEndpoint({ networkId, endpointId });
+    // Links of containers that have just ended may still be going.
+    await this.parts.remover.idle();
     this.hostAccess.remove(networkId);
-    this.parents.release(this.wish(record));
+    this.parents.release(network.wish);
     this.records.networks.delete(networkId);
+    this.#networks.delete(networkId);
+    this.waiting.delete(networkId);
     this.parts.registry.removeNetwork(networkId);
   }
 
   async createEndpoint(request: CreateEndpointRequest, signal: AbortSignal): Promise<EndpointInterface> {
     const network = this.network(request.networkId);
-    parseOptions({ ...this.parts.services.endpoint, ...endpointSchema }, request.options, {
-      driver: `${this.kind.name} endpoint`,
-    });
+    this.#endpointOptions(request.options);
     const { address, addressIPv6, macAddress: givenMac } = request.interface;
-    const first = address ?? addressIPv6;
-    const macAddress = this.#chooseMac(givenMac, first);
+    const macAddress = this.#chooseMac(givenMac, address ?? addressIPv6);
     const known = this.records.endpoints.get(request.endpointId);
     if (known && (known.address !== address || known.addressIPv6 !== addressIPv6)) {
       throw new PluginError(
@@ -118,12 +159,7 @@ export class LanDriver implements NetworkDriver {
     }
     const reply = givenMac === undefined && macAddress !== undefined ? { macAddress } : {};
     if (known) return reply;
-    const { options, mode } = this.options(network);
-    const parent = this.parents.ensure(this.wish(network));
-    const addresses = [address, addressIPv6].filter((cidr) => cidr !== undefined);
-    if (options.duplicateProbe === 'on' && !network.internal) {
-      await probeDuplicates({ link: parent.index, mac: parent.mac, addresses: addresses.map(bare) }, signal);
-    }
+    const parent = this.parents.find(network.wish) ?? this.parents.ensure(network.wish);
     const record: LanEndpointRecord = {
       networkId: request.networkId,
       endpointId: request.endpointId,
@@ -134,14 +170,19 @@ export class LanDriver implements NetworkDriver {
       ...(macAddress !== undefined && { macAddress }),
       options: request.options,
     };
-    const leased = address === undefined ? undefined : this.parts.findLease(bare(address))?.mtu;
-    this.makeLink(record, mode, parent.index, options.mtu ?? Math.min(leased ?? parent.mtu, parent.mtu));
+    // The only link of its parent: that of the container before must be gone.
+    if (network.mode.mode === 'passthru') await this.parts.remover.idle();
+    const asked = this.#askForDuplicates(network, record, parent, signal);
     try {
+      this.makeLink(network, record, parent);
+      await asked;
       this.records.endpoints.put(record.endpointId, record);
     } catch (error) {
+      asked.catch(() => {});
       await this.parts.remover.remove(containerEndName(record.endpointId));
       throw error;
     }
+    this.holdAddresses(network, record, parent);
     this.parts.registry.putEndpoint(this.registryEndpoint(record));
     this.#updateAccess(network);
     return reply;
@@ -150,33 +191,37 @@ export class LanDriver implements NetworkDriver {
   async deleteEndpoint({ endpointId }: EndpointRequest): Promise<void> {
     const record = this.records.endpoints.get(endpointId);
     this.records.endpoints.delete(endpointId);
+    this.parts.guard.release(endpointId);
     this.parts.registry.removeEndpoint(endpointId);
-    const network = record && this.records.networks.get(record.networkId);
+    const network = record && this.#networks.get(record.networkId);
     if (network) this.#updateAccess(network);
-    await this.parts.remover.remove(containerEndName(endpointId));
+    // Nobody needs to wait for the kernel to let go of it: it is down, and no record knows it, so it is swept after a crash.
+    this.parts.remover
+      .remove(containerEndName(endpointId))
+      .catch((error: unknown) =>
+        this.parts.log.warn({ err: error, endpoint: endpointId }, 'a link could not be removed'),
+      );
   }
 
   async endpointOperInfo({ endpointId }: EndpointRequest): Promise<Readonly<Record<string, unknown>>> {
     const record = this.records.endpoints.get(endpointId);
     if (!record) return {};
-    const parent = parentName(this.wish(this.network(record.networkId)));
+    const parent = parentName(this.network(record.networkId).wish);
     return { parent, ...(record.macAddress !== undefined && { macAddress: record.macAddress }) };
   }
 
   async join({ networkId, endpointId, sandboxKey }: JoinRequest): Promise<JoinReply> {
     const network = this.network(networkId);
     const endpoint = this.endpoint(endpointId);
-    const { options, mode } = this.options(network);
-    const { interfaceName } = parseOptions({ ...this.parts.services.endpoint, ...endpointSchema }, endpoint.options, {
-      driver: `${this.kind.name} endpoint`,
-    });
+    const { interfaceName } = this.#endpointOptions(endpoint.options);
+    this.parts.guard.check(endpointId);
     const joined = this.putState(endpoint, { state: 'joined', sandboxKey, sandboxSeen: existsSync(sandboxKey) });
     // The engine sets the link up only after this answer; when it has, the neighbours are told.
-    announceInside(sandboxKey, joined, (insideName) => {
+    announceInside({ sandboxKey, endpointId, addresses: addressesOf(joined) }, (insideName) => {
       const now = this.records.endpoints.get(endpointId);
       if (now?.state === 'joined') this.records.endpoints.put(endpointId, { ...now, insideName });
     });
-    return planJoin(network, joined, { prefix: options.containerPrefix, interfaceName }, mode);
+    return this.joinReply(network, joined, interfaceName);
   }
 
   /** The engine takes the link out only after the answer, so it is not touched here. */
@@ -203,16 +248,18 @@ export class LanDriver implements NetworkDriver {
 
   async discoverDelete(): Promise<void> {}
 
-  network(networkId: string): LanNetworkRecord {
-    const record = this.records.networks.get(networkId);
-    if (record) return record;
+  network(networkId: string): LanNetwork {
+    const network = this.#networks.get(networkId);
+    if (network) return network;
     throw new PluginError(
       'NET_NETWORK_UNKNOWN',
       `${this.kind.name} has no record of the network ${networkId.slice(0, 12)}`,
-      {
-        hint: 'its state folder may have been lost: remove the network and create it again',
-      },
+      { hint: 'its state folder may have been lost: remove the network and create it again' },
     );
+  }
+
+  networks(): LanNetwork[] {
+    return [...this.#networks.values()];
   }
 
   endpoint(endpointId: string): LanEndpointRecord {
@@ -232,37 +279,40 @@ export class LanDriver implements NetworkDriver {
       .filter((record) => record.networkId === networkId);
   }
 
-  options(network: LanNetworkRecord): { readonly options: LanOptions; readonly mode: LinkMode } {
-    const schema = { ...this.parts.services.network, ...lanSchema, ...this.kind.schema };
-    const options = parseOptions(schema, network.options, { driver: this.kind.name }) as LanOptions &
-      Readonly<Record<string, unknown>>;
-    return { options, mode: this.kind.readMode(options) };
+  /** Whether a network stands on the link: as its parent, what its VLAN is made on, or the host's own link on it. */
+  needsLink(name: string): boolean {
+    return this.networks().some(({ record, wish }) => {
+      const parent = parentName(wish);
+      return name === parent || name === accessName(record.networkId) || name === splitVlan(parent)?.base;
+    });
   }
 
-  wish(network: LanNetworkRecord): ParentWish {
-    const { parent } = this.options(network).options;
-    return {
-      networkId: network.networkId,
-      name: network.internal && parent === undefined ? undefined : this.#requireParent(parent),
-      kind: this.kind.kind,
-    };
+  makeLink({ options, mode, wish }: LanNetwork, record: LanEndpointRecord, parent: Link): void {
+    const { endpointId, macAddress: mac } = record;
+    const leased = addressesOf(record).flatMap((address) => this.parts.leases.findMtu(parentName(wish), address) ?? []);
+    const mtu = options.mtu ?? Math.min(...leased, parent.mtu);
+    makeLink(this.parts.socket, { endpointId, mode, parent: parent.index, mtu, ...(mac !== undefined && { mac }) });
   }
 
-  /** In the engine's namespace, down, under our name; the engine takes it from there. */
-  makeLink(record: LanEndpointRecord, mode: LinkMode, parent: number, mtu: number): void {
-    const { socket } = this.parts;
-    const name = containerEndName(record.endpointId);
-    const [made, ...others] = socket.attempt([
-      linkRequest(name, mode, parent),
-      changeLink(name, {
-        alias: endpointAlias(record.endpointId),
-        mtu,
-        ...(record.macAddress && { mac: record.macAddress }),
-      }),
-    ]);
-    if (made && !isKernelError(made, 'EEXIST')) throw this.#linkError(made, mode, parent);
-    const failure = others.find((error) => error !== undefined);
-    if (failure) throw this.#linkError(failure, mode, parent);
+  joinReply(
+    { record, options, mode, wish }: LanNetwork,
+    endpoint: LanEndpointRecord,
+    interfaceName?: string,
+  ): JoinReply {
+    const gateways = (gateway: string) => !this.parts.leases.isStandIn(parentName(wish), gateway);
+    return planJoin(record, endpoint, { prefix: options.containerPrefix, interfaceName }, mode, gateways);
+  }
+
+  /** From now on others who claim its addresses are told of. */
+  holdAddresses(network: LanNetwork, record: LanEndpointRecord, parent: Link): void {
+    if (!asksForDuplicates(network)) return;
+    for (const address of addressesOf(record)) {
+      this.parts.guard.hold(parent.index, {
+        address,
+        mac: record.macAddress ?? parent.mac,
+        endpointId: record.endpointId,
+      });
+    }
   }
 
   putState(
@@ -275,55 +325,98 @@ export class LanDriver implements NetworkDriver {
     return record;
   }
 
-  registryNetwork(record: LanNetworkRecord): RegistryNetwork {
+  registryNetwork({ record, wish }: LanNetwork): RegistryNetwork {
+    const nameServers = this.parts.leases.nameServers(
+      parentName(wish),
+      record.pools.map(({ pool }) => pool),
+    );
     return {
       networkId: record.networkId,
       driver: this.kind.name,
       options: record.options,
       internal: record.internal,
       pools: record.pools,
+      ...(nameServers.length > 0 && { nameServers }),
     };
   }
 
+  /** Leases bring name servers, which the networks' own DNS asks. */
+  refreshNameServers(): void {
+    const { registry } = this.parts;
+    for (const network of this.#networks.values()) {
+      const next = this.registryNetwork(network);
+      const told = registry.findNetwork(next.networkId);
+      if (told !== undefined && String(told.nameServers ?? '') !== String(next.nameServers ?? ''))
+        registry.putNetwork(next);
+    }
+  }
+
   registryEndpoint(record: LanEndpointRecord): RegistryEndpoint {
-    const { networkId, endpointId, state, address, addressIPv6, macAddress, options, sandboxKey } = record;
+    const { networkId, endpointId, state, macAddress, options, sandboxKey, sandboxSeen, since } = record;
     return {
       networkId,
       endpointId,
       state,
-      addresses: [address, addressIPv6].filter((cidr) => cidr !== undefined).map(bare),
+      since: Date.parse(since),
+      addresses: addressesOf(record),
       ...(macAddress !== undefined && { macAddress }),
       options,
       ...(state === 'joined' && sandboxKey !== undefined && { sandboxKey }),
+      ...(sandboxSeen !== undefined && { sandboxSeen }),
     };
   }
 
   /** Brings the host's own link and routes of a network to what its endpoints are. */
-  restoreAccess(network: LanNetworkRecord): void {
-    const parent = this.parents.find(this.wish(network));
+  restoreAccess(network: LanNetwork): void {
+    const parent = this.parents.find(network.wish);
     if (parent === undefined) return;
     this.hostAccess.ensure(this.#accessPlan(network, parent.index));
     this.#updateAccess(network);
   }
 
-  #updateAccess(network: LanNetworkRecord): void {
+  #updateAccess({ record, options }: LanNetwork): void {
+    if (options.hostAccess === 'off') return;
+    const endpoints = this.parts.registry.endpoints(record.networkId);
     this.hostAccess.setContainers(
-      network.networkId,
-      this.endpointsOf(network.networkId).flatMap(({ address, addressIPv6 }) =>
-        [address, addressIPv6].filter((cidr) => cidr !== undefined).map(bare),
-      ),
+      record.networkId,
+      endpoints.flatMap(({ addresses }) => addresses),
     );
   }
 
-  #accessPlan(network: LanNetworkRecord, parent: number) {
-    const { options, mode } = this.options(network);
+  #accessPlan({ record, options, mode }: LanNetwork, parent: number) {
     return {
-      networkId: network.networkId,
-      access: network.internal ? ('off' as const) : options.hostAccess,
+      networkId: record.networkId,
+      access: record.internal ? ('off' as const) : options.hostAccess,
       mode,
       parent,
-      pools: network.pools.map(({ pool }) => pool),
+      pools: record.pools.map(({ pool }) => pool),
     };
+  }
+
+  #read(record: LanNetworkRecord): LanNetwork {
+    const schema = { ...this.parts.services.network, ...lanSchema, ...this.kind.schema };
+    const options = parseOptions(schema, record.options, { driver: this.kind.name }) as LanOptions &
+      Readonly<Record<string, unknown>>;
+    const name = record.internal && options.parent === undefined ? undefined : this.#requireParent(options.parent);
+    const wish: ParentWish = { networkId: record.networkId, name, kind: this.kind.kind };
+    return { record, options, mode: this.kind.readMode(options), wish };
+  }
+
+  #endpointOptions(options: Readonly<Record<string, string>>) {
+    return parseOptions({ ...this.parts.services.endpoint, ...endpointSchema }, options, {
+      driver: `${this.kind.name} endpoint`,
+    });
+  }
+
+  async #askForDuplicates(
+    network: LanNetwork,
+    record: LanEndpointRecord,
+    { index, mac }: Link,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!asksForDuplicates(network)) return;
+    const next = nextAddresses([record.address, record.addressIPv6]);
+    await this.parts.guard.ask({ link: index, mac }, addressesOf(record), next, signal);
   }
 
   #requireParent(parent: string | undefined): string {
@@ -333,67 +426,22 @@ export class LanDriver implements NetworkDriver {
     });
   }
 
-  /** passthru takes the whole parent; links of one ipvlan parent all have its mode. */
-  #refuseSharing(record: LanNetworkRecord, mode: LinkMode): void {
-    const name = parentName(this.wish(record));
-    for (const [, other] of this.records.networks.entries()) {
-      if (other.networkId === record.networkId || parentName(this.wish(other)) !== name) continue;
-      const theirs = this.options(other).mode;
-      const passthru = mode.mode === 'passthru' || theirs.mode === 'passthru';
-      const otherMode = mode.kind === 'ipvlan' && theirs.mode !== mode.mode;
-      if (!passthru && !otherMode) continue;
-      throw new PluginError(
-        'NET_PARENT_TAKEN',
-        `parent ${name} serves the network ${networkKey(other.networkId)} in mode ${theirs.mode}, which does not go with ${mode.mode}`,
-        {
-          hint: passthru ? 'passthru needs a parent of its own' : 'all networks of an ipvlan parent have one mode',
-        },
-      );
-    }
-  }
-
   #chooseMac(given: string | undefined, address: string | undefined): string | undefined {
     if (this.kind.kind === 'macvlan')
-      return given ?? (address === undefined ? undefined : macFromAddress(bare(address)));
+      return given ?? (address === undefined ? undefined : macFromAddress(address.split('/')[0] ?? address));
     if (given === undefined) return undefined;
     throw new PluginError('PROTO_UNSUPPORTED', 'ipvlan links all have the MAC address of their parent', {
       hint: 'leave --mac-address away, or use -d cleat-macvlan',
     });
   }
-
-  #linkError(error: Error, mode: LinkMode, parent: number): PluginError {
-    const name = findLink(this.parts.socket, parent)?.name ?? String(parent);
-    if (isKernelError(error, 'EOPNOTSUPP')) {
-      return new PluginError('NET_KERNEL', `this kernel has no ${mode.kind} links`, {
-        hint: `run: modprobe ${mode.kind}`,
-        cause: error,
-      });
-    }
-    if (isKernelError(error, 'EBUSY', 'EINVAL')) {
-      return new PluginError(
-        'NET_PARENT_TAKEN',
-        `no ${mode.kind} link in mode ${mode.mode} can be made on ${name}: ${error.message}`,
-        {
-          hint: 'a bridge port, a macvlan and an ipvlan parent exclude each other, and passthru takes one link only',
-          cause: error,
-        },
-      );
-    }
-    return new PluginError('NET_LINK', `the ${mode.kind} link on ${name} could not be made: ${error.message}`, {
-      cause: error,
-    });
-  }
 }
 
-function linkRequest(name: string, mode: LinkMode, parent: number): Request {
-  if (mode.kind === 'ipvlan') {
-    return createLink({ kind: 'ipvlan', name, parent, options: { mode: mode.mode, flag: mode.flag } });
-  }
-  const { kind: _macvlan, ...options } = mode;
-  return createLink({ kind: 'macvlan', name, parent, options });
+/** Where hosts find each other by ARP: not on a link without a wire, and not behind an ipvlan that routes. */
+function asksForDuplicates({ record, options, mode }: LanNetwork): boolean {
+  return options.duplicateProbe === 'on' && !record.internal && mode.mode !== 'l3' && mode.mode !== 'l3s';
 }
 
-export function bare(cidr: string): string {
-  const at = cidr.indexOf('/');
-  return at < 0 ? cidr : cidr.slice(0, at);
+/** Bare. */
+export function addressesOf({ address, addressIPv6 }: Pick<LanEndpointRecord, 'address' | 'addressIPv6'>): string[] {
+  return [address, addressIPv6].flatMap((cidr) => (cidr === undefined ? [] : (cidr.split('/')[0] ?? [])));
 }

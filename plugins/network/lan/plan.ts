@@ -1,11 +1,13 @@
 /** From what the engine asked for to what a network on the LAN is. Pure. */
 import { PluginError } from '../../sdk/errors.ts';
 import type { CreateNetworkRequest, IpamData, JoinReply } from '../../sdk/network-plugin.ts';
-import { cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
+import { cidrAround, cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
 import { formatIp } from '../address/ip.ts';
 import { containerEndName } from '../link/names.ts';
 import type { LinkMode } from './options.ts';
 import type { LanEndpointRecord, LanNetworkRecord, LanPool } from './records.ts';
+
+const ahead = [1n, 2n, 3n];
 
 /** The record of a new network. Throws NET_NO_SUBNET. */
 export function planLanNetwork(request: CreateNetworkRequest, driver: string, createdAt: string): LanNetworkRecord {
@@ -26,6 +28,7 @@ export function planJoin(
   endpoint: LanEndpointRecord,
   names: { readonly prefix: string; readonly interfaceName: string | undefined },
   mode: LinkMode,
+  isRouter: (gateway: string) => boolean,
 ): JoinReply {
   const interfaceReply = {
     srcName: containerEndName(endpoint.endpointId),
@@ -42,10 +45,27 @@ export function planJoin(
   }
   const gateway = gatewayFor(network, endpoint.address);
   const gatewayIPv6 = gatewayFor(network, endpoint.addressIPv6);
-  return { ...base, ...(gateway && { gateway }), ...(gatewayIPv6 && { gatewayIPv6 }) };
+  return {
+    ...base,
+    ...(gateway !== undefined && isRouter(gateway) && { gateway }),
+    ...(gatewayIPv6 !== undefined && isRouter(gatewayIPv6) && { gatewayIPv6 }),
+  };
 }
 
-export function gatewayFor(network: LanNetworkRecord, address: string | undefined): string | undefined {
+/** Engines give addresses out one after the other: these come next in their subnets. */
+export function nextAddresses(addresses: readonly (string | undefined)[]): string[] {
+  return addresses.flatMap((address) => {
+    if (address === undefined) return [];
+    const { ip, prefix } = parseInterfaceAddress(address);
+    const subnet = cidrAround(ip, prefix);
+    return ahead.flatMap((offset) => {
+      const next = { family: ip.family, value: ip.value + offset };
+      return cidrHasIp(subnet, next) ? [formatIp(next)] : [];
+    });
+  });
+}
+
+function gatewayFor(network: LanNetworkRecord, address: string | undefined): string | undefined {
   if (address === undefined) return undefined;
   const { ip } = parseInterfaceAddress(address);
   return network.pools.find(({ pool }) => cidrHasIp(parseCidr(pool), ip))?.gateway;

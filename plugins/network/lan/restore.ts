@@ -12,31 +12,50 @@ import { openNetns } from '../../linux/netns.ts';
 import { moveIn, setDefaultRoutes } from '../../linux/sandbox-link.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { containerEndName } from '../link/names.ts';
-import { announceInside, findInside } from './announce.ts';
-import type { LanDriver } from './driver.ts';
-import { planJoin } from './plan.ts';
-import type { LanEndpointRecord, LanNetworkRecord } from './records.ts';
+import { announceInside, findInside } from '../neighbour/announce.ts';
+import { addressesOf, type LanDriver, type LanNetwork } from './driver.ts';
+import type { LanEndpointRecord } from './records.ts';
 
 /** How long the engine may take between two verbs of one endpoint: its retries of a failed call go on for 15 s. */
 const patienceMs = 30_000;
 
 export function restoreLan(driver: LanDriver): void {
-  const { registry, log } = driver.parts;
-  for (const [networkId, network] of driver.records.networks.entries()) {
+  const { registry } = driver.parts;
+  for (const network of driver.networks()) {
     registry.putNetwork(driver.registryNetwork(network));
-    for (const endpoint of driver.endpointsOf(networkId)) registry.putEndpoint(driver.registryEndpoint(endpoint));
-    try {
-      driver.parents.ensure(driver.wish(network));
-      driver.restoreAccess(network);
-    } catch (error) {
-      log.warn(
-        { err: error, network: networkId },
-        'the parent of a network is not there; its containers have no connection until it is',
-      );
+    for (const endpoint of driver.endpointsOf(network.record.networkId)) {
+      registry.putEndpoint(driver.registryEndpoint(endpoint));
+      const parent = driver.parents.find(network.wish);
+      if (parent !== undefined) driver.holdAddresses(network, endpoint, parent);
     }
+    restoreNetwork(driver, network);
   }
   for (const [endpointId, endpoint] of driver.records.endpoints.entries()) {
     if (!driver.records.networks.has(endpoint.networkId)) driver.records.endpoints.delete(endpointId);
+  }
+}
+
+/** Parents that are missing are made again where they are ours; the host's own links and routes are what they should be. */
+export function checkNetworks(driver: LanDriver): void {
+  for (const network of driver.networks()) {
+    const missing = driver.parents.find(network.wish) === undefined;
+    if (missing || network.options.hostAccess !== 'off') restoreNetwork(driver, network);
+  }
+}
+
+function restoreNetwork(driver: LanDriver, network: LanNetwork): void {
+  const { networkId } = network.record;
+  try {
+    driver.parents.ensure(network.wish);
+    driver.restoreAccess(network);
+    driver.waiting.delete(networkId);
+  } catch (error) {
+    if (driver.waiting.has(networkId)) return;
+    driver.waiting.add(networkId);
+    driver.parts.log.warn(
+      { err: error, network: networkId },
+      'the parent of a network is not as it should be; its containers have no connection until it is',
+    );
   }
 }
 
@@ -58,7 +77,10 @@ function staleReason(driver: LanDriver, endpoint: LanEndpointRecord, startedAt: 
   const age = Date.now() - Date.parse(endpoint.since);
   if (endpoint.state === 'joined') {
     const gone = endpoint.sandboxSeen && !existsSync(endpoint.sandboxKey ?? '');
-    return gone && age > 1000 ? 'its sandbox is gone' : undefined;
+    if (gone) return age > 1000 ? 'its sandbox is gone' : undefined;
+    return driver.parts.isForgotten(endpoint.endpointId)
+      ? 'no engine knows it and nothing runs in its sandbox'
+      : undefined;
   }
   if (age < patienceMs || Date.now() - startedAt < patienceMs) return undefined;
   if (endpoint.state === 'left') return 'it was left and never deleted';
@@ -68,32 +90,33 @@ function staleReason(driver: LanDriver, endpoint: LanEndpointRecord, startedAt: 
 }
 
 /** Puts the link into the sandbox again, with the name, MAC, addresses and routes that it had. */
-function rejoin(driver: LanDriver, network: LanNetworkRecord, endpoint: LanEndpointRecord): void {
+function rejoin(driver: LanDriver, network: LanNetwork, endpoint: LanEndpointRecord): void {
   const { sandboxKey, insideName, endpointId } = endpoint;
   // Without its name it was never seen inside: the engine may still be about to move it.
   if (sandboxKey === undefined || insideName === undefined || !existsSync(sandboxKey)) return;
-  const { log, socket } = driver.parts;
+  const { guard, log, socket } = driver.parts;
   try {
-    const parent = driver.parents.find(driver.wish(network));
+    const parent = driver.parents.find(network.wish);
     if (
       parent === undefined ||
       findLink(socket, containerEndName(endpointId)) !== undefined ||
       isInside(sandboxKey, endpointId)
     )
       return;
-    const { options, mode } = driver.options(network);
-    driver.makeLink(endpoint, mode, parent.index, options.mtu ?? parent.mtu);
-    const reply = planJoin(network, endpoint, { prefix: options.containerPrefix, interfaceName: undefined }, mode);
+    driver.makeLink(network, endpoint, parent);
+    const reply = driver.joinReply(network, endpoint);
     moveIn(sandboxKey, {
       srcName: containerEndName(endpointId),
-      dstPrefix: options.containerPrefix,
+      dstPrefix: network.options.containerPrefix,
       dstName: insideName,
       ...(endpoint.macAddress !== undefined && { macAddress: endpoint.macAddress }),
       addresses: [endpoint.address, endpoint.addressIPv6].filter((cidr) => cidr !== undefined),
       staticRoutes: reply.staticRoutes ?? [],
     });
     setDefaultRoutes(sandboxKey, reply);
-    announceInside(sandboxKey, endpoint, () => {});
+    guard.release(endpointId);
+    driver.holdAddresses(network, endpoint, parent);
+    announceInside({ sandboxKey, endpointId, addresses: addressesOf(endpoint) }, () => {});
     log.info({ endpoint: endpointId, link: insideName }, 'a link that its parent had taken along was made again');
   } catch (error) {
     log.warn(

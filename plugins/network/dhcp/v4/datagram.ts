@@ -1,5 +1,6 @@
 /** IPv4 packets with UDP inside, for sending before there is an address. RFC 791, RFC 768. Pure. */
-import { formatIp, ipFromBytes, ipToBytes, parseIp } from '../address/ip.ts';
+import { formatIp, ipFromBytes, ipToBytes, parseIp } from '../../address/ip.ts';
+import { internetChecksum } from '../../neighbour/checksum.ts';
 
 const ipHeaderBytes = 20;
 const udpHeaderBytes = 8;
@@ -24,7 +25,7 @@ export function encodeDatagram({ source, sourcePort, destination, destinationPor
   packet[9] = udpProtocol;
   packet.set(ipToBytes(parseIp(source)), 12);
   packet.set(ipToBytes(parseIp(destination)), 16);
-  packet.writeUInt16BE(checksum(packet.subarray(0, ipHeaderBytes)), 10);
+  packet.writeUInt16BE(internetChecksum(packet.subarray(0, ipHeaderBytes)), 10);
   packet.writeUInt16BE(sourcePort, ipHeaderBytes);
   packet.writeUInt16BE(destinationPort, ipHeaderBytes + 2);
   packet.writeUInt16BE(udpHeaderBytes + payload.length, ipHeaderBytes + 4);
@@ -36,7 +37,7 @@ export function encodeDatagram({ source, sourcePort, destination, destinationPor
     packet.subarray(ipHeaderBytes),
   ]);
   pseudo.writeUInt16BE(udpHeaderBytes + payload.length, 10);
-  packet.writeUInt16BE(checksum(pseudo) || 0xffff, ipHeaderBytes + 6);
+  packet.writeUInt16BE(internetChecksum(pseudo) || 0xffff, ipHeaderBytes + 6);
   return packet;
 }
 
@@ -61,12 +62,4 @@ export function decodeDatagram(packet: Buffer): Datagram | undefined {
     destinationPort: packet.readUInt16BE(headerBytes + 2),
     payload: packet.subarray(headerBytes + udpHeaderBytes, headerBytes + udpBytes),
   };
-}
-
-/** RFC 1071. */
-function checksum(bytes: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

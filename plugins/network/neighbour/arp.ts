@@ -1,6 +1,6 @@
-/** ARP packets and neighbour messages, as bytes. RFC 826, RFC 4861, RFC 5227. Pure. */
+/** ARP packets as bytes. RFC 826, RFC 5227. Pure. */
 import { ipToBytes, parseIp } from '../address/ip.ts';
-import { macToBytes, parseMac } from '../address/mac.ts';
+import { macFromBytes, macToBytes, parseMac } from '../address/mac.ts';
 
 const arpBytes = 28;
 
@@ -25,10 +25,16 @@ export function encodeArpRequest({ senderMac, senderIp, targetIp }: ArpPacket): 
   return packet;
 }
 
-/** Who says to have which address, in a request or a reply; undefined for what is no ARP of IPv4 over Ethernet. */
-export function decodeArpSender(packet: Buffer): { readonly mac: string; readonly ip: string } | undefined {
+/** A neighbour says that it has an address. */
+export interface Claim {
+  readonly ip: string;
+  /** Missing where the message has none. */
+  readonly mac: string | undefined;
+}
+
+/** The sender's claim, in a request or a reply; undefined for what is no ARP of IPv4 over Ethernet, and for a probe (RFC 5227 §1.1). */
+export function decodeArpClaim(packet: Buffer): Claim | undefined {
   if (packet.length < arpBytes || packet.readUInt16BE(0) !== 1 || packet.readUInt16BE(2) !== 0x0800) return undefined;
-  if (packet[4] !== 6 || packet[5] !== 4) return undefined;
-  const mac = [...packet.subarray(8, 14)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
-  return { mac, ip: packet.subarray(14, 18).join('.') };
+  if (packet[4] !== 6 || packet[5] !== 4 || packet.readUInt32BE(14) === 0) return undefined;
+  return { mac: macFromBytes(packet.subarray(8, 14)), ip: packet.subarray(14, 18).join('.') };
 }

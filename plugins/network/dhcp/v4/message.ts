@@ -1,6 +1,6 @@
 /** DHCPv4 messages as bytes: RFC 2131 §2, options of RFC 2132. Pure. */
-import { formatIp, ipFromBytes, ipToBytes, parseIp } from '../address/ip.ts';
-import { macToBytes, parseMac } from '../address/mac.ts';
+import { formatIp, ipFromBytes, ipToBytes, parseIp } from '../../address/ip.ts';
+import { macToBytes, parseMac } from '../../address/mac.ts';
 
 /** RFC 2132 §9.6. */
 const types = { discover: 1, offer: 2, request: 3, decline: 4, ack: 5, nak: 6, release: 7 } as const;
@@ -36,7 +36,7 @@ const pad = 0;
 const end = 255;
 
 export interface DhcpRequest {
-  readonly type: 'discover' | 'request' | 'release';
+  readonly type: 'discover' | 'request' | 'release' | 'decline';
   /** 32 bits, the same in all messages of one exchange. */
   readonly transaction: number;
   readonly mac: string;
@@ -71,16 +71,17 @@ export interface DhcpReply {
 
 /** With the broadcast flag: the address is not ours yet, so nobody could send us anything else. */
 export function encodeDhcp(request: DhcpRequest): Buffer {
+  // RFC 2131 §4.4.1, table 5: neither a release nor a decline asks for anything.
+  const asks = request.type === 'discover' || request.type === 'request';
   const header = Buffer.alloc(headerBytes + 4);
   header[0] = 1; // BOOTREQUEST
   header[1] = 1; // Ethernet
   header[2] = 6;
   header.writeUInt32BE(request.transaction, 4);
-  header.writeUInt16BE(request.type === 'release' ? 0 : broadcastFlag, 10);
+  header.writeUInt16BE(asks ? broadcastFlag : 0, 10);
   if (request.ciaddr !== undefined) header.set(ipToBytes(parseIp(request.ciaddr)), 12);
   header.set(macToBytes(parseMac(request.mac)), 28);
   header.writeUInt32BE(cookie, headerBytes);
-  const asks = request.type !== 'release';
   const parts = [
     header,
     encodeOption(option.type, [types[request.type]]),
@@ -89,7 +90,7 @@ export function encodeDhcp(request: DhcpRequest): Buffer {
       ? []
       : [encodeOption(option.requestedIp, ipToBytes(parseIp(request.requestedIp)))]),
     ...(request.serverId === undefined ? [] : [encodeOption(option.serverId, ipToBytes(parseIp(request.serverId)))]),
-    ...(request.hostName === undefined
+    ...(request.hostName === undefined || !asks
       ? []
       : [encodeOption(option.hostName, Buffer.from(request.hostName).subarray(0, 63))]),
     ...(asks ? [encodeOption(option.maxSize, [maxMessageBytes >> 8, maxMessageBytes & 0xff])] : []),
