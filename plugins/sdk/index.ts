@@ -21,6 +21,7 @@ export {
   type Place,
   type TcpPlace,
 } from './listen.ts';
+export { openLogFifo } from './log-fifo.ts';
 export type * from './log-plugin.ts';
 export { nearestName } from './nearest-name.ts';
 export type * from './network-plugin.ts';
@@ -48,9 +49,12 @@ export { LogFrame, parseLogEntry } from './protocol/log-entry.ts';
 export { type LogFrameCallback, LogFrameDecoder, type LogFrameDecoderOptions } from './protocol/log-frame-decoder.ts';
 export { encodeLogFrame, LogFrameBatch } from './protocol/log-frame-encoder.ts';
 export { LogFrameScanner } from './protocol/log-frame-scanner.ts';
+export { splitLogFrames } from './protocol/split-log-frames.ts';
 export { formatTimestamp, parseTimestamp } from './protocol/timestamp.ts';
 export { engineRetryRule, type RetryRule } from './retry.ts';
+export { runPlugin } from './run-plugin.ts';
 export { DEFAULT_DEADLINE_MS, type ServeOptions, servePlugin } from './serve.ts';
 export type { PluginAddress } from './spec-file.ts';
+export { StateMap } from './state-map.ts';
 export { findDurationMs, findSize, formatDurationMs, formatSize } from './units.ts';
 export type * from './volume-plugin.ts';

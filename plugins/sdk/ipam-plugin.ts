@@ -49,8 +49,10 @@ export interface RequestAddressReply {
 }
 
 export interface IpamDriver {
-  readonly capabilities: IpamCapabilities;
-  getDefaultAddressSpaces(signal: AbortSignal): Promise<DefaultAddressSpaces>;
+  /** Default: neither. */
+  readonly capabilities?: IpamCapabilities;
+  /** Default: LocalDefault and GlobalDefault, as the engine's own driver has them. */
+  getDefaultAddressSpaces?(signal: AbortSignal): Promise<DefaultAddressSpaces>;
   requestPool(request: RequestPoolRequest, signal: AbortSignal): Promise<RequestPoolReply>;
   releasePool(request: { readonly poolId: string }, signal: AbortSignal): Promise<void>;
   requestAddress(request: RequestAddressRequest, signal: AbortSignal): Promise<RequestAddressReply>;

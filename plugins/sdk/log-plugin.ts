@@ -46,11 +46,12 @@ export interface LogEntry {
 }
 
 export interface LogDriver {
-  readonly capabilities: { readonly readLogs: boolean };
+  /** Default: readable when there is a `readLogs`. */
+  readonly capabilities?: { readonly readLogs: boolean };
   /** `file` is the FIFO, new for each session. Needs no network: a server that is down never fails a start. */
   startLogging(request: { readonly file: string; readonly info: LogInfo }, signal: AbortSignal): Promise<void>;
-  /** Success for an unknown file. The engine closes its end only after the answer. */
-  stopLogging(request: { readonly file: string }, signal: AbortSignal): Promise<void>;
+  /** Success for an unknown file. The engine closes its end only after the answer. Default: nothing to do before that. */
+  stopLogging?(request: { readonly file: string }, signal: AbortSignal): Promise<void>;
   /**
    * Frames of length and LogEntry (see protocol/log-entry.ts), already encoded, several in one chunk where that is
    * natural. Ends by itself; with `follow`, when the container's log has ended. The signal aborts when the client leaves.

@@ -137,19 +137,22 @@ export interface AllocateNetworkRequest {
  * whose removal failed. The signal aborts at the handler's deadline.
  */
 export interface NetworkDriver {
-  readonly capabilities: NetworkCapabilities;
+  /** Default: local. */
+  readonly capabilities?: NetworkCapabilities;
   gwAllocCheck?(request: GwAllocCheckRequest, signal: AbortSignal): Promise<GwAllocCheckReply>;
   createNetwork(request: CreateNetworkRequest, signal: AbortSignal): Promise<void>;
   deleteNetwork(request: { readonly networkId: string }, signal: AbortSignal): Promise<void>;
   /** Fill only what was absent in the request: the engine refuses a changed field. */
   createEndpoint(request: CreateEndpointRequest, signal: AbortSignal): Promise<EndpointInterface>;
   deleteEndpoint(request: EndpointRequest, signal: AbortSignal): Promise<void>;
-  /** Cheap and without side effects: it may come at any time, any number of times. */
-  endpointOperInfo(request: EndpointRequest, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
+  /** Cheap and without side effects: it may come at any time, any number of times. Default: nothing to tell. */
+  endpointOperInfo?(request: EndpointRequest, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>>;
   join(request: JoinRequest, signal: AbortSignal): Promise<JoinReply>;
-  leave(request: EndpointRequest, signal: AbortSignal): Promise<void>;
-  programExternalConnectivity(request: ProgramExternalConnectivityRequest, signal: AbortSignal): Promise<void>;
-  revokeExternalConnectivity(request: EndpointRequest, signal: AbortSignal): Promise<void>;
+  /** The engine takes the link out only after the answer. Default: nothing to do. */
+  leave?(request: EndpointRequest, signal: AbortSignal): Promise<void>;
+  /** Publishes ports. Default: none are. */
+  programExternalConnectivity?(request: ProgramExternalConnectivityRequest, signal: AbortSignal): Promise<void>;
+  revokeExternalConnectivity?(request: EndpointRequest, signal: AbortSignal): Promise<void>;
   discoverNew?(request: DiscoverRequest, signal: AbortSignal): Promise<void>;
   discoverDelete?(request: DiscoverRequest, signal: AbortSignal): Promise<void>;
   /** Swarm managers only. The reply's options replace the user's. */

@@ -17,7 +17,8 @@ export interface MountRequest {
 }
 
 export interface VolumeDriver {
-  readonly capabilities: { readonly scope: Scope };
+  /** Default: local. */
+  readonly capabilities?: { readonly scope: Scope };
   create(
     request: { readonly name: string; readonly options: Readonly<Record<string, string>> },
     signal: AbortSignal,
@@ -27,10 +28,10 @@ export interface VolumeDriver {
   list(signal: AbortSignal): Promise<readonly Volume[]>;
   /** Returns an absolute path. */
   mount(request: MountRequest, signal: AbortSignal): Promise<string>;
-  /** Success for an unknown volume or id. */
-  unmount(request: MountRequest, signal: AbortSignal): Promise<void>;
-  /** Where the volume is mounted now; undefined while it is not. */
-  path(request: { readonly name: string }, signal: AbortSignal): Promise<string | undefined>;
+  /** Success for an unknown volume or id. Default: nothing to do, for volumes that are always there. */
+  unmount?(request: MountRequest, signal: AbortSignal): Promise<void>;
+  /** Where the volume is mounted now; undefined while it is not. Default: what `get` says. */
+  path?(request: { readonly name: string }, signal: AbortSignal): Promise<string | undefined>;
   remove(request: { readonly name: string }, signal: AbortSignal): Promise<void>;
   /** An engine (re)started and activated the plugin. Podman activates at every command: `client` tells them apart. */
   activated?(client: 'docker' | 'podman' | 'other'): void;

@@ -5,7 +5,7 @@
  * Requests are sent many at a time; the kernel runs all of a batch, also behind one that fails, and acknowledges each.
  * Interrupted dumps (NLM_F_DUMP_INTR) are repeated here and nowhere else.
  */
-import { KernelError } from '../errors.ts';
+import { isKernelError, KernelError } from '../errors.ts';
 import { inNetns, type Netns } from '../netns.ts';
 import {
   AF_NETLINK,
@@ -74,6 +74,11 @@ export class NetlinkSocket {
   /** Runs the requests in order; all are tried, and the first failure is thrown. */
   apply(...requests: readonly Request[]): void {
     for (const error of this.attempt(requests)) if (error) throw error;
+  }
+
+  /** The same, and what exists already (EEXIST) is no failure: for calls that may be repeated. */
+  ensure(...requests: readonly Request[]): void {
+    for (const error of this.attempt(requests)) if (error && !isKernelError(error, 'EEXIST')) throw error;
   }
 
   /** Runs the requests in order; one outcome each, undefined for success. */

@@ -3,8 +3,8 @@
  * go together in the next, by one request for a group: 50 in 41 ms instead of 900.
  */
 import { isKernelError } from '../../linux/errors.ts';
-import { changeLink, deleteLink, deleteLinkGroup } from '../../linux/netlink/link.ts';
-import { applyOnThread, RouteSocket } from '../../linux/netlink/route-socket.ts';
+import { changeLink, deleteLinkGroup } from '../../linux/netlink/link.ts';
+import { applyOnThread, RouteSocket, removeLink } from '../../linux/netlink/route-socket.ts';
 
 /** "cl" and the number of a batch: nothing else uses such groups, and one that a crash left is deleted with its link. */
 const groupBase = 0x636c0000;
@@ -52,7 +52,7 @@ export class LinkRemover {
 
   async #removeAll(names: readonly string[]): Promise<void> {
     const [only] = names;
-    if (names.length === 1 && only !== undefined) return unlessGone(applyOnThread(undefined, deleteLink(only)));
+    if (names.length === 1 && only !== undefined) return removeLink(only);
     this.#batch = (this.#batch + 1) % 0x10000;
     const group = groupBase + this.#batch;
     using socket = new RouteSocket();

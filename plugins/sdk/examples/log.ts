@@ -1,61 +1,43 @@
-/** A log driver in 50 lines: one file of frames a container, which `docker logs` reads back. `docker run --log-driver example-log …` */
+/** A log driver in 40 lines: one file of frames a container, which `docker logs` reads back. `docker run --log-driver example-log …` */
 import { EventEmitter, once } from 'node:events';
-import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LogDriver, LogFrameBatch, LogFrameDecoder, listenPlugin } from '../index.ts'; // 'cleat/sdk' in a package of your own
+import { type LogDriver, LogFrameBatch, openLogFifo, runPlugin, splitLogFrames } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', folder = '/var/log/example-log'] = process.argv.slice(2);
 const fileOf = (containerId: string) => join(folder, `${containerId}.frames`);
 const changed = new EventEmitter().setMaxListeners(0);
-const open = new Map<string, number>();
+const sessions = new Map<string, number>();
+
+async function record(containerId: string, fifo: ReturnType<typeof openLogFifo>) {
+  sessions.set(containerId, (sessions.get(containerId) ?? 0) + 1);
+  const batch = new LogFrameBatch();
+  for await (const entries of fifo) {
+    // Engines print lines as they come back: whole ones, and the last pieces of long ones, need their newline.
+    for (const entry of entries) batch.add(entry, !entry.partial || entry.partialLogMetadata?.last);
+    appendFileSync(fileOf(containerId), batch.take()); // Never truncate: `docker logs` of a stopped container opens a session too.
+    changed.emit(containerId);
+  }
+  sessions.set(containerId, (sessions.get(containerId) ?? 1) - 1);
+  changed.emit(containerId);
+}
 
 const log: LogDriver = {
-  capabilities: { readLogs: true },
-  async startLogging({ file, info: { containerId } }) {
-    // The engine holds the FIFO open, so this returns at once; opened for writing as well, it would never end.
-    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const fifo = new Socket({ fd, readable: true, writable: false });
-    const out = openSync(fileOf(containerId), 'a'); // Never truncate: `docker logs` of a stopped container opens a session too.
-    open.set(containerId, (open.get(containerId) ?? 0) + 1);
-    const batch = new LogFrameBatch();
-    const decoder = new LogFrameDecoder((frame) => {
-      const entry = frame.toLogEntry();
-      batch.add(entry, !entry.partial || entry.partialLogMetadata?.last); // Engines print lines as they come back: add the newline.
-    });
-    fifo.on('data', (chunk: Buffer) => {
-      decoder.push(chunk);
-      writeSync(out, batch.take());
-      changed.emit(containerId);
-    });
-    fifo.once('close', () => {
-      closeSync(out);
-      open.set(containerId, (open.get(containerId) ?? 1) - 1);
-      changed.emit(containerId);
-    });
-    fifo.on('error', () => fifo.destroy());
-  },
-  stopLogging: async () => undefined, // The FIFO ends after this answer, with entries still in it.
+  // Opened before the answer. It ends some time after StopLogging, with entries still in it.
+  startLogging: async ({ file, info }) => void record(info.containerId, openLogFifo(file)),
   async *readLogs({ info: { containerId }, config: { tail, follow } }, signal) {
-    const frames: Buffer[] = [];
-    const decoder = new LogFrameDecoder((frame) =>
-      frames.push(Buffer.from(frame.buffer.subarray(frame.frameStart, frame.frameEnd))),
-    );
-    for (let at = 0, first = true; ; first = false) {
-      const running = follow && (open.get(containerId) ?? 0) > 0; // Asked before the file is read: nothing is missed.
+    for (let sent = -1; ; ) {
+      const running = follow && (sessions.get(containerId) ?? 0) > 0; // Asked before the file is read: nothing is missed.
       const more = running ? once(changed, containerId, { signal }) : undefined;
       more?.catch(() => undefined); // The reader left.
-      const bytes = existsSync(fileOf(containerId)) ? readFileSync(fileOf(containerId)).subarray(at) : Buffer.alloc(0);
-      decoder.push(bytes);
-      at += bytes.length;
-      const read = frames.splice(0);
-      yield Buffer.concat(first && tail !== undefined ? read.slice(Math.max(0, read.length - tail)) : read);
+      const frames = existsSync(fileOf(containerId)) ? splitLogFrames(readFileSync(fileOf(containerId))) : [];
+      yield Buffer.concat(frames.slice(sent < 0 ? Math.max(0, frames.length - (tail ?? Infinity)) : sent));
       if (more === undefined) return;
+      sent = frames.length;
       await more;
     }
   },
 };
 
 mkdirSync(folder, { recursive: true });
-const listening = await listenPlugin({ name: 'example-log', log }, { pluginDir });
-process.once('SIGTERM', () => void listening.close());
+await runPlugin({ name: 'example-log', log }, { pluginDir });

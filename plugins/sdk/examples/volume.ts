@@ -1,7 +1,7 @@
 /** A volume driver in 40 lines: every volume is a directory. `docker volume create -d example-volume -o mode=0700 v1` */
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { listenPlugin, notifySystemd, PluginError, parseOptions, text, type VolumeDriver } from '../index.ts'; // 'cleat/sdk' in a package of your own
+import { PluginError, parseOptions, runPlugin, text, type VolumeDriver } from '../index.ts'; // 'cleat/sdk' in a package of your own
 
 const [pluginDir = '/run/docker/plugins', root = '/var/lib/example-volume'] = process.argv.slice(2);
 const schema = { mode: text('mode', { pattern: /^0?[0-7]{3}$/, expected: 'a mode such as 0755', otherwise: '0755' }) };
@@ -17,7 +17,6 @@ const find = (name: string) => {
 };
 
 const volume: VolumeDriver = {
-  capabilities: { scope: 'local' },
   async create({ name, options }) {
     const { mode } = parseOptions(schema, options, { driver: 'example-volume' });
     mkdirSync(pathOf(name), { recursive: true });
@@ -28,14 +27,10 @@ const volume: VolumeDriver = {
   async mount({ name }) {
     const found = find(name);
     if (found === undefined) throw new PluginError('VOL_NOT_FOUND', `no volume is named "${name}"`);
-    return found.mountpoint;
+    return found.mountpoint; // A directory needs no unmount either, so mounts need not be counted.
   },
-  unmount: async () => undefined, // A directory needs none, so mounts need not be counted.
-  path: async ({ name }) => find(name)?.mountpoint,
   remove: async ({ name }) => rmSync(pathOf(name), { recursive: true, force: true }),
 };
 
 mkdirSync(root, { recursive: true });
-const listening = await listenPlugin({ name: 'example-volume', volume }, { pluginDir });
-notifySystemd('READY=1');
-process.once('SIGTERM', () => void listening.close());
+await runPlugin({ name: 'example-volume', volume }, { pluginDir });

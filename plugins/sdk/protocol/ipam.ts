@@ -43,7 +43,7 @@ export const ipamMethods = {
   getCapabilities: method<undefined, IpamCapabilities>({
     name: 'IpamDriver.GetCapabilities',
     encodeRequest: () => undefined,
-    handler: (driver) => async () => driver.capabilities,
+    handler: (driver) => async () => driver.capabilities ?? { requiresMacAddress: false, requiresRequestReplay: false },
     encodeReply: (reply) => ({
       RequiresMACAddress: reply.requiresMacAddress,
       RequiresRequestReplay: reply.requiresRequestReplay,
@@ -57,7 +57,8 @@ export const ipamMethods = {
   getDefaultAddressSpaces: method<undefined, DefaultAddressSpaces>({
     name: 'IpamDriver.GetDefaultAddressSpaces',
     encodeRequest: () => undefined,
-    handler: (driver) => (_, signal) => driver.getDefaultAddressSpaces(signal),
+    handler: (driver) => async (_, signal) =>
+      driver.getDefaultAddressSpaces?.(signal) ?? { local: 'LocalDefault', global: 'GlobalDefault' },
     encodeReply: (reply) => ({
       LocalDefaultAddressSpace: reply.local,
       GlobalDefaultAddressSpace: reply.global,

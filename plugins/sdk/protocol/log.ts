@@ -94,7 +94,7 @@ export const logMethods = {
   capabilities: method<undefined, { readonly readLogs: boolean }>({
     name: 'LogDriver.Capabilities',
     encodeRequest: () => undefined,
-    handler: (driver) => async () => driver.capabilities,
+    handler: (driver) => async () => driver.capabilities ?? { readLogs: driver.readLogs !== undefined },
     encodeReply: (reply) => ({ Cap: { ReadLogs: reply.readLogs } }),
     decodeReply: (body) => ({ readLogs: body.object('Cap').flag('ReadLogs') }),
     fallback: { on: 'error', reply: { readLogs: false } },
@@ -111,7 +111,7 @@ export const logMethods = {
     name: 'LogDriver.StopLogging',
     decodeRequest: (body) => ({ file: body.absolutePath('File') }),
     encodeRequest: (request) => ({ File: request.file }),
-    handler: (driver) => driver.stopLogging.bind(driver),
+    handler: (driver) => driver.stopLogging?.bind(driver) ?? (async () => undefined),
     ...emptyReply,
     locks: sessionLocks,
   }),

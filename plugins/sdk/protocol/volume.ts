@@ -59,7 +59,7 @@ export const volumeMethods = {
   capabilities: method<undefined, { readonly scope: Scope }>({
     name: 'VolumeDriver.Capabilities',
     encodeRequest: () => ({}),
-    handler: (driver) => async () => driver.capabilities,
+    handler: (driver) => async () => driver.capabilities ?? { scope: 'local' },
     encodeReply: (reply) => ({ Capabilities: { Scope: reply.scope } }),
     decodeReply: (body) => ({ scope: decodeScope(body) }),
     fallback: { on: 'error', reply: { scope: 'local' } },
@@ -121,7 +121,7 @@ export const volumeMethods = {
     name: 'VolumeDriver.Unmount',
     decodeRequest: decodeMount,
     encodeRequest: encodeMount,
-    handler: (driver) => driver.unmount.bind(driver),
+    handler: (driver) => driver.unmount?.bind(driver) ?? (async () => undefined),
     ...emptyReply,
     locks: volumeLocks,
   }),
@@ -129,7 +129,8 @@ export const volumeMethods = {
     name: 'VolumeDriver.Path',
     decodeRequest: decodeName,
     encodeRequest: encodeName,
-    handler: (driver) => driver.path.bind(driver),
+    handler: (driver) =>
+      driver.path?.bind(driver) ?? (async (request, signal) => (await driver.get(request, signal))?.mountpoint),
     encodeReply: (path) => ({ Mountpoint: path ?? '' }),
     decodeReply: (body) => body.optionalText('Mountpoint'),
   }),
