@@ -150,6 +150,7 @@ test('what a transaction wrote is there after kill -9, what it had not finished 
     for (let n = 0; n < 20; n++) {
       store.transaction(() => { table.put('a' + n, n); table.put('b' + n, n); });
     }
+    store.unsynced(() => { table.put('unsynced', 1); });
     store.run('BEGIN IMMEDIATE');
     table.put('unfinished', 1);
     process.stdout.write('ready');
@@ -167,7 +168,8 @@ test('what a transaction wrote is there after kill -9, what it had not finished 
   await once(child, 'exit');
   context.store = openStore(context.path);
   const table = context.store.table('t', { version: 1 });
-  assert.is(table.entries().length, 40);
+  assert.is(table.entries().length, 41);
+  assert.ok(table.has('unsynced'));
   assert.not(table.has('unfinished'));
 });
 

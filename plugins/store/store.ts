@@ -1,6 +1,7 @@
 /**
  * Records on disk: named tables of JSON records in one SQLite file. Everything is synchronous, and when the outermost
- * transaction returns its records are on disk (write-ahead log, full sync: one fsync a transaction).
+ * transaction returns its records are on disk (write-ahead log, full sync: one fsync a transaction), or with `unsynced` in
+ * the kernel's hands.
  *
  * ```
  * STATE_DIR/networkd.db       0600, held exclusively by one process
@@ -109,6 +110,21 @@ export class Store {
     }
   }
 
+  /**
+   * A transaction that survives the end of this process at any moment, but perhaps not that of the machine: for records of
+   * what the machine takes along (links, sandboxes). Inside another transaction it is on disk with that one.
+   */
+  unsynced<T>(fn: () => T): T {
+    if (this.#depth > 0) return this.transaction(fn);
+    // Without sync the log keeps its order: after a power loss some last transactions are missing, never one in between.
+    this.#sync('NORMAL');
+    try {
+      return this.transaction(fn);
+    } finally {
+      this.#sync('FULL');
+    }
+  }
+
   close(): void {
     if (this.#database.isOpen) this.#database.close();
   }
@@ -128,6 +144,11 @@ export class Store {
 
   rows(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
     return this.#guard(() => this.#statement(sql).all(...values));
+  }
+
+  /** Takes effect when it is compiled, so no prepared statement of it can be kept. */
+  #sync(level: 'NORMAL' | 'FULL'): void {
+    this.#guard(() => this.#database.exec(`PRAGMA synchronous = ${level}`));
   }
 
   #undo(depth: number): void {

@@ -26,6 +26,8 @@ const IFLA_MASTER = 10;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
 const IFLA_AF_SPEC = 26;
+const IFLA_NUM_TX_QUEUES = 31;
+const IFLA_NUM_RX_QUEUES = 32;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
@@ -79,6 +81,16 @@ const linkLocalField: Field<LinkLocal> = {
   read: () => undefined,
 };
 
+const queueFields: FieldTable<{ queues?: number }> = {
+  queues: {
+    write: (writer, count) => {
+      writer.attributeU32(IFLA_NUM_TX_QUEUES, count);
+      writer.attributeU32(IFLA_NUM_RX_QUEUES, count);
+    },
+    read: () => undefined,
+  },
+};
+
 const settingFields: FieldTable<SettingFields> = {
   mac: mac(1),
   name: text(3),
@@ -92,7 +104,13 @@ const settingFields: FieldTable<SettingFields> = {
 };
 
 /** The kernel ignores an alias in the request that makes the link: set it by `changeLink`, in the same batch. */
-export type NewLinkSettings = Omit<LinkSettings, 'alias'>;
+export interface NewLinkSettings extends Omit<LinkSettings, 'alias'> {
+  /**
+   * Default: what the driver likes. A veth makes one for each processor and uses one: shutting the others waits for a grace
+   * period of RCU at each end, so 1 is quicker.
+   */
+  readonly queues?: number;
+}
 
 export interface NewLink<K extends LinkKind = LinkKind> extends NewLinkSettings {
   readonly name: string;
@@ -143,6 +161,11 @@ export interface Link {
   readonly bridgePort: BridgePort | undefined;
 }
 
+function writeNew(writer: MessageWriter, settings: NewLinkSettings): void {
+  writeFields<SettingFields>(writer, settingFields, settings);
+  writeFields<{ queues?: number }>(writer, queueFields, settings);
+}
+
 export function createLink<K extends LinkKind>(link: NewLink<K>): Request {
   return {
     call: 'RTM_NEWLINK',
@@ -151,7 +174,7 @@ export function createLink<K extends LinkKind>(link: NewLink<K>): Request {
     flags: NLM_F_CREATE | NLM_F_EXCL,
     write: (writer) => {
       writeHeader(writer, link.index ?? 0, link);
-      writeFields<SettingFields>(writer, settingFields, link);
+      writeNew(writer, link);
       if (link.parent !== undefined) writer.attributeU32(IFLA_LINK, link.parent);
       writer.nest(IFLA_LINKINFO, () => {
         writer.attributeText(IFLA_INFO_KIND, link.kind);
@@ -172,13 +195,13 @@ export function createVeth(link: NewVeth): Request {
     flags: NLM_F_CREATE | NLM_F_EXCL,
     write: (writer) => {
       writeHeader(writer, link.index ?? 0, link);
-      writeFields<SettingFields>(writer, settingFields, link);
+      writeNew(writer, link);
       writer.nest(IFLA_LINKINFO, () => {
         writer.attributeText(IFLA_INFO_KIND, 'veth');
         writer.nest(IFLA_INFO_DATA, () =>
           writer.nest(VETH_INFO_PEER, () => {
             writeHeader(writer, peer.index ?? 0, peer);
-            writeFields<SettingFields>(writer, settingFields, peer);
+            writeNew(writer, peer);
           }),
         );
       });

@@ -3,6 +3,8 @@
  * registry, answer. Everything but the deletion of links is synchronous, so no verb ever sees another one half done; and all
  * of them may be repeated.
  *
+ * Records of endpoints are not synced to the disk: a link does not survive what would lose them, the end of the machine.
+ *
  * What a crash leaves behind is always on one side of a record, and restore.ts knows which: before the record is written the
  * kernel has something that no record knows (it goes), afterwards a record may lack its object (it is made again or dropped).
  */
@@ -174,7 +176,7 @@ export class BridgeDriver implements NetworkDriver {
       options: request.options,
     };
     try {
-      this.parts.store.transaction(() => {
+      this.parts.store.unsynced(() => {
         this.records.endpoints.put(record.endpointId, record);
         if (!network.confirmed) this.records.networks.put(network.networkId, { ...network, confirmed: true });
       });
@@ -188,7 +190,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   async deleteEndpoint({ endpointId }: EndpointRequest): Promise<void> {
-    this.parts.store.transaction(() => this.forgetEndpoint(endpointId));
+    this.parts.store.unsynced(() => this.forgetEndpoint(endpointId));
     await this.parts.remover.remove(hostEndName(endpointId));
   }
 
@@ -207,7 +209,7 @@ export class BridgeDriver implements NetworkDriver {
     const endpoint = this.endpoint(endpointId);
     const sandbox = { sandboxKey, sandboxSeen: existsSync(sandboxKey) };
     const record = { ...endpoint, state: 'joined', since: this.parts.now().toISOString(), ...sandbox } as const;
-    this.records.endpoints.put(endpointId, record);
+    this.parts.store.unsynced(() => this.records.endpoints.put(endpointId, record));
     this.parts.registry.putEndpoint(registryEndpoint(record));
     const { interfaceName } = parseEndpointOptions(endpoint.options, this.parts.services);
     const gateway = gatewayFor(plan, endpoint.address);

@@ -30,9 +30,9 @@ export interface BridgeRef {
 export function createEndpointVeth(socket: RouteSocket, plan: VethPlan): void {
   const { endpointId, bridge, macAddress: mac, isolated } = plan;
   const name = hostEndName(endpointId);
-  const peer = { name: containerEndName(endpointId), mac, mtu: bridge.mtu };
+  const peer = { name: containerEndName(endpointId), mac, mtu: bridge.mtu, queues: 1 };
   const outcomes = socket.attempt([
-    createVeth({ name, mtu: bridge.mtu, master: bridge.index, peer }),
+    createVeth({ name, mtu: bridge.mtu, master: bridge.index, queues: 1, peer }),
     ...settleRequests(plan),
   ]);
   const [creation, ...rest] = outcomes;

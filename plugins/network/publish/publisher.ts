@@ -83,7 +83,8 @@ export class Publisher {
     const record = { networkId, endpointId, asked, ports };
     this.#parts.firewall.putElements(endpointId, ports.flatMap(portElements));
     try {
-      this.#records.put(endpointId, record);
+      // Not synced: ports do not outlive the endpoint's link, nor that the machine.
+      this.#parts.store.unsynced(() => this.#records.put(endpointId, record));
     } catch (error) {
       this.#parts.firewall.removeElements(endpointId);
       throw error;
@@ -99,7 +100,7 @@ export class Publisher {
   revoke(endpointId: string): void {
     const record = this.#ports.get(endpointId);
     if (!record) return;
-    this.#records.delete(endpointId);
+    this.#parts.store.unsynced(() => this.#records.delete(endpointId));
     this.#ports.delete(endpointId);
     this.index.remove(endpointId);
     this.#held.release(endpointId);
