@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { eventually } from '../../test/support/deadline.ts';
 import { openPipe, startChild } from './child.ts';
 import { KernelError } from './errors.ts';
 import { closeFd } from './syscall.ts';
@@ -52,7 +53,9 @@ test('signals have their default actions, though Node ignores SIGPIPE', async ()
 
 test('it can be killed, once; a program that is not there is an error with its name', async () => {
   const child = startChild('sleep', ['60'], { env, descriptors: ['ignore', 'ignore', 'ignore'] });
-  assert.match(readFileSync(`/proc/${child.pid}/comm`, 'utf8'), 'sleep');
+  // The child is there before the program in it is.
+  const name = () => readFileSync(`/proc/${child.pid}/comm`, 'utf8');
+  await eventually('the program runs', () => name() === 'sleep\n');
   child.kill('SIGKILL');
   assert.equal(await child.exited, { code: undefined, signal: 'SIGKILL' });
   child.kill('SIGKILL');

@@ -1,5 +1,6 @@
 /** The public API `cleat/linux`: the Linux kernel's network, packet filter and namespaces from TypeScript, without a compiler. */
 export { CommandError, type CommandFailure, type CommandOptions, type CommandResult, runCommand } from './command.ts';
+export { runCommandSync } from './command-sync.ts';
 export { type Flow, forgetConnections } from './conntrack.ts';
 export { type DatagramPeer, DatagramSender } from './datagram-sender.ts';
 export { errnoName, isKernelError, KernelError } from './errors.ts';
@@ -27,6 +28,7 @@ export { NftError } from './nftables/error.ts';
 export * from './nftables/monitor.ts';
 export { neighbourFilter, type PacketFilter, udp6Filter, udpFilter } from './packet-filter.ts';
 export * from './packet-socket.ts';
+export { findRuleBackend, type RuleBackend } from './rule-backend.ts';
 export * from './socket.ts';
 export { unacknowledgedBytes } from './stream-queue.ts';
 export * from './sysctl.ts';

@@ -6,7 +6,6 @@ import { findStrays } from './link/sweep.ts';
 import type { NetworkPart, NetworkParts, PurgeItem } from './parts.ts';
 import { removeAcceptRules } from './publish/docker-user.ts';
 import type { PublishedPort } from './publish/port-binding.ts';
-import { tableName } from './publish/table.ts';
 
 export interface PortRow {
   readonly networkId: string;
@@ -97,9 +96,9 @@ async function purge(parts: NetworkParts, drivers: readonly NetworkPart[], dryRu
     if (!dryRun) await parts.remover.remove(name);
   }
   const kept = items.some((item) => item.kept !== undefined) ? { kept: 'networks are in use' } : {};
-  items.push({ kind: 'table', name: `inet ${tableName}`, ...kept }, { kind: 'rule', name: 'DOCKER-USER', ...kept });
+  items.push({ ...parts.firewall.writer.place, ...kept }, { kind: 'rule', name: 'DOCKER-USER', ...kept });
   if (!dryRun && kept.kept === undefined) {
-    parts.firewall.removeTable();
+    parts.firewall.removeAll();
     await removeAcceptRules();
   }
   return items;

@@ -6,9 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RouteSocket } from '../linux/netlink/route-socket.ts';
-import { Nftables } from '../linux/nftables/context.ts';
 import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
-import { PluginError } from '../sdk/errors.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
 import { networkRoutes } from './control.ts';
@@ -31,6 +29,7 @@ import { startOverlay } from './overlay/start.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
 import { watchLateConflicts } from './publish/late-conflicts.ts';
+import { openRuleWriter } from './publish/open-writer.ts';
 import { PublishProxy } from './publish/proxy.ts';
 import { Publisher } from './publish/publisher.ts';
 import { FirewallWatch } from './publish/watch.ts';
@@ -47,8 +46,8 @@ export const networkDaemon: DaemonSpec = {
 export async function startNetworkService(context: DaemonContext): Promise<Service> {
   const { log, config, stateDir } = context;
   const store = openStore(join(stateDir, 'networkd.db'), { log });
-  const filter = openPacketFilter();
-  const firewall = new Firewall(filter, log);
+  const writer = await openRuleWriter(config['firewall'], log);
+  const firewall = new Firewall(writer, log);
   const registry = new NetworkRegistry((error) => log.error({ err: error }, 'a listener of the registry failed'));
   const publisher = new Publisher({
     store,
@@ -152,21 +151,10 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
       ipam.close();
       publisher.close();
       parts.socket.close();
-      filter.close();
+      writer.close();
       store.close();
     },
   };
-}
-
-function openPacketFilter(): Nftables {
-  try {
-    return new Nftables();
-  } catch (error) {
-    throw new PluginError('NET_FIREWALL', `the packet filter cannot be used: ${(error as Error).message}`, {
-      hint: 'install the package nftables, whose library libnftables.so.1 is needed; `cleat doctor` tells more',
-      cause: error,
-    });
-  }
 }
 
 function nameEndpoint(names: EngineNames, endpointId: string): string {

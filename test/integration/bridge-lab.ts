@@ -12,6 +12,7 @@ import { PluginClient } from '../../plugins/sdk/client.ts';
 import type { CreateNetworkRequest, IpamData, JoinReply, PortBinding } from '../../plugins/sdk/network-plugin.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../support/daemon.ts';
 import { createHost, type Host } from '../support/host.ts';
+import { missing, type Requirement } from '../support/requires.ts';
 import { createSegment, type Segment } from '../support/segment.ts';
 
 export interface NetworkOptions {
@@ -44,6 +45,10 @@ export interface Container {
   remove(): Promise<void>;
 }
 
+/** Which packet filter cleat-bridge works with here: of CLEAT_FIREWALL=iptables-legacy|iptables-nft, else what the host has. */
+export const firewall = process.env['CLEAT_FIREWALL'] ?? (missing('nftables') ? 'iptables' : 'nftables');
+export const needsFirewall: Requirement = firewall === 'nftables' ? 'nftables' : 'program:iptables-legacy-restore';
+
 export interface Lab {
   readonly host: Host;
   readonly daemon: Daemon;
@@ -51,6 +56,8 @@ export interface Lab {
   readonly outside: Host;
   readonly other: Host;
   readonly segment: Segment;
+  /** Everything of ours in the packet filter, in its own words. */
+  rules(): Promise<string>;
   /** IDs of internal networks, where an engine does not ask for ports. */
   readonly internal: Set<string>;
   network(options: NetworkOptions): Promise<string>;
@@ -58,13 +65,20 @@ export interface Lab {
   close(): Promise<void>;
 }
 
+const nftRules = 'nft list table inet cleat 2>/dev/null || true';
+// Without counters and comments: two that are alike are the same text.
+const iptablesRules =
+  "for c in iptables ip6tables; do $c-save | grep -E '^[*:]|^-A' | grep CLEAT- | sed s/^/$c:/ || true; done";
+
 export const newId = () => randomBytes(32).toString('hex');
 
 export async function createLab(
   options: { readonly mtu?: number; readonly daemon?: DaemonOptions } = {},
 ): Promise<Lab> {
+  const forced = firewall === 'iptables-legacy' ? 'legacy' : firewall === 'iptables-nft' ? 'nft' : undefined;
+  const config = { ...options.daemon?.config, ...(forced && { firewall: 'iptables' }) };
   const [host, outside, other, segment] = await Promise.all([
-    createHost({ name: 'bridge' }),
+    createHost({ name: 'bridge', ...(forced && { iptables: forced }) }),
     createHost({ name: 'outside' }),
     createHost({ name: 'other' }),
     createSegment(options.mtu === undefined ? {} : { mtu: options.mtu }),
@@ -76,7 +90,7 @@ export async function createLab(
     await segment.attach(host, { addresses: ['198.51.100.1/24', '2001:db8:51::1/64'], gateway: '198.51.100.254' });
     await segment.attach(outside, { addresses: ['198.51.100.9/24', '2001:db8:51::9/64'] });
     await segment.attach(other, { addresses: ['198.51.100.8/24', '2001:db8:51::8/64'] });
-    const daemon = await startDaemon('networkd', host, options.daemon ?? {});
+    const daemon = await startDaemon('networkd', host, { ...options.daemon, config });
     const client = new PluginClient({ url: `unix://${daemon.socket('cleat-bridge')}` });
     const lab: Lab = {
       host,
@@ -85,6 +99,7 @@ export async function createLab(
       outside,
       other,
       segment,
+      rules: () => host.sh(firewall === 'nftables' ? nftRules : iptablesRules),
       internal: new Set(),
       network: (network) => makeNetwork(lab, network),
       container: (networkId, container) => makeContainer(lab, networkId, container),

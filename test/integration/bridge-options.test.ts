@@ -2,9 +2,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { requires } from '../support/requires.ts';
-import { ask, type Container, createLab, type Lab, type NetworkOptions, serve } from './bridge-lab.ts';
+import { ask, type Container, createLab, type Lab, type NetworkOptions, needsFirewall, serve } from './bridge-lab.ts';
 
-requires('root', 'bridge', 'veth', 'nftables');
+requires('root', 'bridge', 'veth', needsFirewall);
 
 const bridgeOption = (name: string) => `com.docker.network.bridge.${name}`;
 let lab: Lab;
@@ -46,12 +46,12 @@ async function scene(options: Partial<NetworkOptions> = {}, count = 1, ports: re
 
 const link = async (name: string) => JSON.parse(await lab.host.sh(`ip -d -j link show ${name}`))[0];
 const refused = async (options: NetworkOptions, words: RegExp) => {
-  const before = await lab.host.sh('nft list table inet cleat; ip -br link');
+  const before = `${await lab.rules()}${await lab.host.sh('ip -br link')}`;
   try {
     await lab.network(options);
   } catch (error) {
     assert.match((error as Error).message, words);
-    assert.is(await lab.host.sh('nft list table inet cleat; ip -br link'), before, 'a refusal leaves nothing');
+    assert.is(`${await lab.rules()}${await lab.host.sh('ip -br link')}`, before, 'a refusal leaves nothing');
     return;
   }
   assert.unreachable('was not refused');
@@ -287,7 +287,7 @@ test('what cannot be is refused by name, and leaves nothing', async () => {
 test('every verb may be repeated', async () => {
   const { networkId, first, four, six } = await scene({}, 1, ['7006:80']);
   const { network } = lab.client;
-  const before = await lab.host.sh('nft list table inet cleat');
+  const before = await lab.rules();
   const [where, ports] = [
     { networkId, endpointId: first.endpointId },
     { exposedPorts: [], portBindings: [] },
@@ -308,7 +308,7 @@ test('every verb may be repeated', async () => {
     portBindings: [binding],
     noProxy6To4: false,
   });
-  assert.is(await lab.host.sh('nft list table inet cleat'), before);
+  assert.is(await lab.rules(), before);
   for (const verb of ['revokeExternalConnectivity', 'leave', 'deleteEndpoint'] as const) {
     await network[verb](where);
     await network[verb](where);

@@ -6,7 +6,6 @@ import {
   concat,
   createAnonymousNetns,
   ensureIptablesRule,
-  hasNftables,
   inspectIptables,
   ipBytes,
   KernelError,
@@ -18,6 +17,7 @@ import {
   type NftElement,
   NftElements,
   NftError,
+  nftablesProblem,
   portKey,
   protocolKey,
   removeIptablesRule,
@@ -76,7 +76,7 @@ function errorOf(fn: () => unknown): NftError | KernelError {
 }
 
 test('runs a text as one transaction, and lists it as JSON and text', async ({ netns, nft }) => {
-  assert.ok(hasNftables());
+  assert.is(nftablesProblem(), undefined);
   const json = nft.list('list table inet cleat');
   assert.equal(
     json.map((object) => Object.keys(object)[0]),

@@ -1,6 +1,7 @@
 /** What the network drivers need from the kernel, and what else on the host is in their way. */
 import { existsSync, readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../../linux/command.ts';
+import { findRuleBackend } from '../../linux/rule-backend.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
 
 /** Link kind → the module that carries it, and who needs it. */
@@ -22,7 +23,7 @@ export function networkChecks(): Check[] {
     ...linkKinds.map(
       (entry): Check => ({ driver: entry.driver, subject: `kernel: ${entry.kind}`, look: () => lookAtLinkKind(entry) }),
     ),
-    { driver: 'cleat-bridge', subject: 'nftables', look: lookAtNftables },
+    { driver: 'cleat-bridge', subject: 'packet filter', look: lookAtPacketFilter },
     { driver: 'cleat-bridge', subject: 'forwarding', look: lookAtForwarding },
     { driver: 'cleat-bridge', subject: 'FORWARD policy', look: lookAtForwardPolicy },
     { driver: 'cleat-bridge', subject: 'bridge netfilter', look: lookAtBridgeNetfilter },
@@ -59,16 +60,17 @@ async function lookAtLinkKind(entry: (typeof linkKinds)[number]): Promise<Findin
   }
 }
 
-async function lookAtNftables(): Promise<Finding> {
-  try {
-    await runCommand('nft', ['--check', 'add', 'table', 'inet', 'cleat_probe'], { timeoutMs });
-    return ok('nftables answers');
-  } catch {
-    return warn(
-      'nftables does not answer; rules go through iptables, slower with many ports',
-      'apt-get install nftables',
-    );
-  }
+/** Which one rules are written by, and why. */
+async function lookAtPacketFilter(): Promise<Finding> {
+  const found = await findRuleBackend();
+  if (found.kind === 'nftables') return ok('nftables: ports are elements of maps, at one cost for any number');
+  const mend = found.reason.includes('is not installed') ? 'apt-get install nftables' : 'modprobe nf_tables';
+  if (found.kind === 'none') return fail(`neither nftables nor iptables can be used: ${found.reason}`, mend);
+  const ipv6 = found.ipv6 === undefined ? '; no ip6tables: networks with IPv6 are refused' : '';
+  return warn(
+    `iptables ${found.version} in place of nftables, since ${found.reason}; every port is a rule, many are slow${ipv6}`,
+    mend,
+  );
 }
 
 function lookAtForwarding(): Finding {

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../command.ts';
 import { inNetns, type Netns } from '../netns.ts';
-import { Nftables } from '../nftables/context.ts';
+import { hasLibrary, Nftables } from '../nftables/context.ts';
 import { NftError } from '../nftables/error.ts';
 import { type IptablesTarget, listIptablesRules } from './rules.ts';
 
@@ -25,10 +25,10 @@ const timeoutMs = 2000;
 
 export async function inspectIptables(family: 4 | 6, netns?: Netns): Promise<IptablesView> {
   const base = family === 4 ? 'iptables' : 'ip6tables';
-  const nft = inspectNft(family, netns);
+  const nft = hasLibrary() ? inspectNft(family, netns) : await inspectNftByCommand(base, netns);
   const legacyLoaded = legacyTables(family, netns).includes('filter');
   const legacyCommand = legacyLoaded ? await findCommand(base, 'legacy') : undefined;
-  const legacy = legacyCommand ? await inspectLegacy({ command: legacyCommand, ...(netns && { netns }) }) : undefined;
+  const legacy = legacyCommand ? await inspectCommand({ command: legacyCommand, ...(netns && { netns }) }) : undefined;
   // Docker's chain decides where both have tables: its rules are the ones to get along with.
   if (legacy && (legacy.hasDockerUser || !nft)) return { backend: 'legacy', command: legacyCommand, ...legacy };
   if (nft) return { backend: 'nft', command: await findCommand(base, 'nft'), ...nft };
@@ -51,13 +51,25 @@ function inspectNft(family: 4 | 6, netns: Netns | undefined): Chains | undefined
       forwardPolicy: policy === 'accept' || policy === 'drop' ? policy : undefined,
     };
   } catch (error) {
-    // The kernel has no nf_tables; without the library nothing is known of it either.
-    if (error instanceof NftError || (error as Error).message.includes('libnftables')) return undefined;
+    // The kernel has no nf_tables.
+    if (error instanceof NftError) return undefined;
     throw error;
   }
 }
 
-async function inspectLegacy(target: IptablesTarget): Promise<Chains> {
+/** Without the library the host's own command tells, if this is its back end; it may make its empty tables. */
+async function inspectNftByCommand(base: string, netns: Netns | undefined): Promise<Chains | undefined> {
+  const command = await findCommand(base, 'nft');
+  if (command !== base) return undefined;
+  try {
+    return await inspectCommand({ command, ...(netns && { netns }) });
+  } catch (error) {
+    if (error instanceof CommandError) return undefined;
+    throw error;
+  }
+}
+
+async function inspectCommand(target: IptablesTarget): Promise<Chains> {
   const rules = await listIptablesRules(target, 'filter');
   const policy = rules.find((rule) => rule.startsWith('-P FORWARD '))?.split(' ')[2];
   return {

@@ -54,16 +54,36 @@ function library(): Library {
   return loaded;
 }
 
-/** Whether the library is installed and the kernel has nf_tables. */
-export function hasNftables(): boolean {
+export function hasLibrary(): boolean {
   try {
-    using nft = new Nftables();
-    nft.run('list tables');
+    library();
     return true;
   } catch {
     return false;
   }
 }
+
+/**
+ * Why nftables cannot be used here: the library or something in the kernel is missing; undefined when all is there. Tries it: a
+ * table of the family inet with maps and address translation is made and removed in one transaction.
+ */
+export function nftablesProblem(netns?: Netns): string | undefined {
+  if (!hasLibrary()) return `${soname} is not installed`;
+  try {
+    using nft = new Nftables(netns);
+    nft.run(probe);
+    return undefined;
+  } catch (error) {
+    return `the kernel refuses tables: ${(error as Error).message.split('\n')[0]}`;
+  }
+}
+
+const probe = `table inet cleat-probe {
+  map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }
+  chain in { type nat hook prerouting priority 0; fib daddr type local dnat ip to meta l4proto . th dport map @ports; }
+  chain out { type nat hook postrouting priority 0; masquerade; }
+}
+delete table inet cleat-probe`;
 
 /** One object of nft's JSON, libnftables-json(5): `{ table: … }`, `{ chain: … }`, `{ rule: … }`, `{ set: … }`, `{ map: … }` … */
 export type NftObject = Readonly<Record<string, Readonly<Record<string, unknown>>>>;

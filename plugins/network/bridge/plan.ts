@@ -9,7 +9,7 @@ import { cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts'
 import { formatIp, parseIp } from '../address/ip.ts';
 import { bridgeName, networkKey } from '../link/names.ts';
 import { unreachableHops } from '../link/static-routes.ts';
-import type { FamilyRules, NetworkRules } from '../publish/table.ts';
+import type { FamilyRules, NetworkRules } from '../publish/rules.ts';
 import {
   type BridgeOptions,
   driverName,

@@ -12,7 +12,7 @@ import {
   removeIptablesRule,
   restoreIptables,
 } from '../../linux/iptables/rules.ts';
-import { admitMark } from './table.ts';
+import { admitMark } from './rules.ts';
 
 const chain = 'DOCKER-USER';
 const mark = `0x${admitMark.toString(16)}`;

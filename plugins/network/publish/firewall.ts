@@ -1,25 +1,11 @@
 /**
- * Keeps the table `inet cleat` in the kernel the same as what this process wants: networks, published ports, and rules that
- * other services add. What is wanted lives here in memory, and comes from the records at start; the kernel's table is only
- * ever its image, so a change that the kernel refuses, or a table that somebody else edited, is mended by writing it whole.
- *
- * Every change is one transaction: packets see the table before it or after it, and never between.
+ * Keeps the host's packet filter the same as what this process wants: networks and published ports. What is wanted lives here in
+ * memory, and comes from the records at start; what the kernel has is only ever its image, so a change that the kernel refuses, or
+ * rules that somebody else edited, are mended by writing everything. How rules are written is the writer's: nft-writer.ts, or
+ * iptables-writer.ts where a host has no nftables.
  */
 import { PluginError } from '../../sdk/errors.ts';
-import {
-  addNetworkText,
-  type Element,
-  elementsText,
-  type NetworkRules,
-  removeNetworkText,
-  tableName,
-  wholeTableText,
-} from './table.ts';
-
-/** Runs nftables commands as one transaction; throws when the kernel refuses any of them, and then nothing has changed. */
-export interface PacketFilter {
-  run(commands: string): void;
-}
+import type { NetworkRules, PortRule, RuleChange, RuleWriter, WantedRules } from './rules.ts';
 
 export interface FirewallLog {
   info(fields: object, message: string): void;
@@ -27,70 +13,45 @@ export interface FirewallLog {
 }
 
 export class Firewall {
-  readonly #filter: PacketFilter;
+  readonly writer: RuleWriter;
   readonly #log: FirewallLog;
   readonly #networks = new Map<string, NetworkRules>();
-  /** owner (an endpoint's id) → its elements. */
-  readonly #elements = new Map<string, readonly Element[]>();
-  readonly #sections = new Map<string, string>();
+  /** owner (an endpoint's id) → its ports. */
+  readonly #ports = new Map<string, readonly PortRule[]>();
   #proxyPort: number | undefined;
   /** Before the first write there is nothing to change step by step. */
   #written = false;
-  /** Called after each own transaction, so that the watch can tell ours from others'. */
-  #afterOwnChange: () => void = () => {};
 
-  constructor(filter: PacketFilter, log: FirewallLog) {
-    this.#filter = filter;
+  constructor(writer: RuleWriter, log: FirewallLog) {
+    this.writer = writer;
     this.#log = log;
   }
 
-  onOwnChange(listener: () => void): void {
-    this.#afterOwnChange = listener;
-  }
-
   /** Adds the network, or brings its rules to these. */
-  putNetwork(rules: NetworkRules): void {
-    const before = this.#networks.get(rules.key);
-    const removal = before && before.interfaceName !== rules.interfaceName ? removeNetworkText(before) : '';
-    this.#change(
-      this.#networks,
-      rules.key,
-      rules,
-      removal === '' ? addNetworkText(rules) : `${removal}\n${addNetworkText(rules)}`,
-    );
+  putNetwork(network: NetworkRules): void {
+    const before = this.#networks.get(network.key);
+    this.#change(this.#networks, network.key, network, { kind: 'put-network', network, before });
   }
 
-  /** With the last network goes the table. */
+  /** With the last network goes everything. */
   removeNetwork(key: string): void {
-    const before = this.#networks.get(key);
-    if (!before) return;
-    if (this.#networks.size === 1 && this.#elements.size === 0 && this.#sections.size === 0) {
+    const network = this.#networks.get(key);
+    if (!network) return;
+    if (this.#networks.size === 1 && this.#ports.size === 0) {
       this.#networks.delete(key);
-      this.removeTable();
-    } else this.#change(this.#networks, key, undefined, removeNetworkText(before));
+      this.removeAll();
+    } else this.#change(this.#networks, key, undefined, { kind: 'remove-network', network });
   }
 
-  /** All elements of one owner, in one transaction; what the owner had before goes. */
-  putElements(owner: string, elements: readonly Element[]): void {
-    const before = this.#elements.get(owner) ?? [];
-    const commands = [elementsText('delete', before), elementsText('add', elements)].filter((text) => text !== '');
-    if (commands.length === 0) return;
-    this.#change(this.#elements, owner, elements.length > 0 ? elements : undefined, commands.join('\n'));
+  /** All ports of one owner, in one transaction; what the owner had before goes. */
+  putPorts(owner: string, after: readonly PortRule[]): void {
+    const before = this.#ports.get(owner) ?? [];
+    if (before.length === 0 && after.length === 0) return;
+    this.#change(this.#ports, owner, after.length > 0 ? after : undefined, { kind: 'ports', before, after });
   }
 
-  removeElements(owner: string): void {
-    this.putElements(owner, []);
-  }
-
-  /**
-   * Chains and sets of another service inside our table, as text between the braces of `table inet cleat { … }`. Their names
-   * begin with the section's. Rare: the table is written whole. An empty text takes the section away.
-   */
-  putSection(name: string, text: string): void {
-    if ((this.#sections.get(name) ?? '') === text) return;
-    if (text === '') this.#sections.delete(name);
-    else this.#sections.set(name, text);
-    this.rewrite();
+  removePorts(owner: string): void {
+    this.putPorts(owner, []);
   }
 
   /** Where our proxy listens; undefined takes the redirections to it away. */
@@ -100,41 +61,30 @@ export class Firewall {
     if (this.#written) this.rewrite();
   }
 
-  /** During restore: what is wanted is only noted, and written by one `rewrite()` in the end. */
+  /** During restore: what is wanted is only noted, and written by one `settle()` in the end. */
   noteNetwork(rules: NetworkRules): void {
     this.#networks.set(rules.key, rules);
   }
 
-  noteElements(owner: string, elements: readonly Element[]): void {
-    if (elements.length > 0) this.#elements.set(owner, elements);
+  notePorts(owner: string, ports: readonly PortRule[]): void {
+    if (ports.length > 0) this.#ports.set(owner, ports);
   }
 
-  /** After restore: the table as noted, or none on a host without networks. */
+  /** After restore: everything as noted, or nothing on a host without networks. */
   settle(): void {
-    if (this.#networks.size > 0 || this.#sections.size > 0) this.rewrite();
-    else this.removeTable();
+    if (this.#networks.size > 0) this.rewrite();
+    else this.removeAll();
   }
 
-  /** The whole table as it must be. */
-  text(): string {
-    const options = this.#proxyPort === undefined ? {} : { proxyPort: this.#proxyPort };
-    return wholeTableText(
-      this.#networks.values(),
-      [...this.#elements.values()].flat(),
-      options,
-      this.#sections.values(),
-    );
-  }
-
-  /** Replaces the kernel's table by ours, in one transaction. */
+  /** Replaces what the kernel has of ours. */
   rewrite(): void {
-    this.#run(this.text());
+    this.writer.write(this.#wanted());
     this.#written = true;
   }
 
-  /** Takes the table off the host. */
-  removeTable(): void {
-    this.#run(`add table inet ${tableName}\ndelete table inet ${tableName}`);
+  /** Takes everything off the host. */
+  removeAll(): void {
+    this.writer.remove();
     this.#written = false;
   }
 
@@ -142,11 +92,19 @@ export class Firewall {
     return this.#networks.size;
   }
 
-  #change<V>(map: Map<string, V>, key: string, value: V | undefined, commands: string): void {
+  #wanted(): WantedRules {
+    return {
+      networks: [...this.#networks.values()],
+      ports: [...this.#ports.values()].flat(),
+      ...(this.#proxyPort !== undefined && { proxyPort: this.#proxyPort }),
+    };
+  }
+
+  #change<V>(map: Map<string, V>, key: string, value: V | undefined, change: RuleChange): void {
     const before = map.get(key);
     setOrDelete(map, key, value);
     try {
-      if (this.#written && this.#tryRun(commands)) return;
+      if (this.#written && this.#tryApply(change)) return;
       this.rewrite();
     } catch (error) {
       setOrDelete(map, key, before);
@@ -156,20 +114,15 @@ export class Firewall {
     }
   }
 
-  #tryRun(commands: string): boolean {
+  #tryApply(change: RuleChange): boolean {
     try {
-      this.#run(commands);
+      this.writer.apply(change, this.#wanted());
       return true;
     } catch (error) {
-      // Most likely the table is not what we left: somebody flushed or edited it a moment ago.
-      this.#log.warn({ err: error }, 'the table inet cleat did not take a change; writing it whole');
+      // Most likely the rules are not what we left: somebody flushed or edited them a moment ago.
+      this.#log.warn({ err: error }, 'our rules did not take a change; writing them whole');
       return false;
     }
-  }
-
-  #run(commands: string): void {
-    this.#filter.run(commands);
-    this.#afterOwnChange();
   }
 }
 

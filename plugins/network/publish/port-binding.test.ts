@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PortBinding } from '../../sdk/network-plugin.ts';
-import { coalesce, type PortChoice, type PublishTarget, portElements, resolveBindings } from './port-binding.ts';
+import { coalesce, type PortChoice, type PublishTarget, portRules, resolveBindings } from './port-binding.ts';
+import { portElement } from './table.ts';
 
 const binding = (text: string): PortBinding => {
   const [, hostIp = '', first = '0', last, containerPort = '0', protocol = 'tcp'] =
@@ -36,7 +37,10 @@ function resolve(texts: string[], to: PublishTarget = target) {
   return {
     choices,
     ports,
-    elements: ports.flatMap(portElements).map(({ set, key, data }) => [set, key, data].join(' | ')),
+    elements: ports
+      .flatMap(portRules)
+      .map(portElement)
+      .map(({ set, key, data }) => [set, key, data].join(' | ')),
   };
 }
 

@@ -7,7 +7,7 @@
 import { PluginError } from '../../sdk/errors.ts';
 import type { PortBinding, TransportProtocol } from '../../sdk/network-plugin.ts';
 import { findIp, formatIp } from '../address/ip.ts';
-import { type Element, type Family, portKey } from './table.ts';
+import type { Family, PortRule } from './rules.ts';
 
 /**
  * nat: translated by the kernel. routed: the container's own address is opened, there is no host port. proxy: from the host's
@@ -136,28 +136,21 @@ export function coalesce(ports: readonly PublishedPort[]): PublishedPort[] {
   return result;
 }
 
-/** The elements of the table that publish a port. */
-export function portElements(port: PublishedPort): Element[] {
-  const range = port.hostPort === port.hostPortEnd ? '' : '_ranges';
-  const key = portKey(port.protocol, port.hostPort, port.hostPortEnd);
-  const { family, hostAddress, containerAddress } = port;
-  if (port.via === 'routed') return [{ set: `open${family}${range}`, key: `${containerAddress} . ${key}` }];
+/** What a published port means for packets. */
+export function portRules(port: PublishedPort): PortRule[] {
+  const { family, hostAddress, containerAddress, containerPort, protocol, via } = port;
+  const span = { family, protocol, first: port.hostPort, last: port.hostPortEnd };
+  if (via === 'routed') return [{ kind: 'open', at: containerAddress, ...span }];
   // [::1] is never passed on by the kernel: an answer to it is refused on every interface but lo (RFC 4291 §2.5.3).
-  const loopback = { set: `loopback6${range}`, key };
-  const proxied = port.protocol !== 'sctp';
+  const loopback: PortRule = { kind: 'loopback', ...span };
+  const proxied = protocol !== 'sctp';
   if (family === 6 && hostAddress === '::1') return proxied ? [loopback] : [];
-  const own = elementAt(port, hostAddress ? `_at${range}` : range, hostAddress ? `${hostAddress} . ${key}` : key);
+  const at = hostAddress === '' ? {} : { at: hostAddress };
+  const own: PortRule =
+    via === 'proxy'
+      ? { kind: 'proxied', ...at, ...span }
+      : { kind: 'publish', ...at, ...span, to: { address: containerAddress, port: containerPort } };
   return family === 6 && hostAddress === '' && proxied ? [own, loopback] : [own];
-}
-
-function elementAt(
-  { via, family, containerAddress, containerPort, hostPort, hostPortEnd }: PublishedPort,
-  form: string,
-  key: string,
-): Element {
-  if (via === 'proxy') return { set: `proxied6${form}`, key };
-  const data = hostPort === hostPortEnd ? `${containerAddress} . ${containerPort}` : containerAddress;
-  return { set: `publish${family}${form}`, key, data };
 }
 
 function choiceKind({ hostPort, hostPortEnd }: PortBinding): PortChoice['kind'] {

@@ -10,7 +10,7 @@ import type { PortBinding } from '../../sdk/network-plugin.ts';
 import type { Store, Table } from '../../store/store.ts';
 import type { Firewall } from './firewall.ts';
 import { HeldPorts } from './held-ports.ts';
-import { type PublishedPort, type PublishTarget, portElements, resolveBindings } from './port-binding.ts';
+import { type PublishedPort, type PublishTarget, portRules, resolveBindings } from './port-binding.ts';
 import { PortIndex } from './port-index.ts';
 import { openPortsRecords, type PortsRecord } from './records.ts';
 
@@ -60,7 +60,7 @@ export class Publisher {
       }
       this.#keep(record);
       this.#held.hold(endpointId, record.ports);
-      this.#parts.firewall.noteElements(endpointId, record.ports.flatMap(portElements));
+      this.#parts.firewall.notePorts(endpointId, record.ports.flatMap(portRules));
     }
   }
 
@@ -81,12 +81,12 @@ export class Publisher {
     );
     if (ports.length === 0) return [];
     const record = { networkId, endpointId, asked, ports };
-    this.#parts.firewall.putElements(endpointId, ports.flatMap(portElements));
+    this.#parts.firewall.putPorts(endpointId, ports.flatMap(portRules));
     try {
       // Not synced: ports do not outlive the endpoint's link, nor that the machine.
       this.#parts.store.unsynced(() => this.#records.put(endpointId, record));
     } catch (error) {
-      this.#parts.firewall.removeElements(endpointId);
+      this.#parts.firewall.removePorts(endpointId);
       throw error;
     }
     attempt.keep(endpointId);
@@ -104,7 +104,7 @@ export class Publisher {
     this.#ports.delete(endpointId);
     this.index.remove(endpointId);
     this.#held.release(endpointId);
-    this.#parts.firewall.removeElements(endpointId);
+    this.#parts.firewall.removePorts(endpointId);
     this.#forget(record.ports.flatMap(flowsToContainer));
   }
 

@@ -1,14 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  addNetworkText,
-  elementsText,
-  type NetworkRules,
-  networkChains,
-  removeNetworkText,
-  skeleton,
-  wholeTableText,
-} from './table.ts';
+import { type NetworkRules, networkChains } from './rules.ts';
+import { addNetworkText, chainText, elementsText, removeNetworkText, skeleton, wholeTableText } from './table.ts';
 
 const network: NetworkRules = {
   key: 'abc',
@@ -21,18 +14,21 @@ const network: NetworkRules = {
   trustedInterfaces: [],
 };
 
+const textOf = (rules: NetworkRules) =>
+  new Map(networkChains(rules).map((chain) => [chain.name, chainText(chain, rules)]));
+
 test('a plain network: in by published ports and answers, out with the address of the host', () => {
-  assert.equal(Object.fromEntries(networkChains(network)), {
+  assert.equal(Object.fromEntries(textOf(network)), {
     'from-abc': ['oifname "cl-abc" goto admit'],
     'to-abc': ['ct state established,related goto admit', 'ct status dnat goto admit', 'drop'],
     'outside-abc': ['goto admit'],
-    'into-abc': ['ct status dnat ip saddr { 192.0.2.0/24 } masquerade', 'ip saddr 127.0.0.0/8 masquerade'],
+    'into-abc': ['ct status dnat ip saddr { 192.0.2.0/24 } masquerade', 'ip saddr { 127.0.0.0/8 } masquerade'],
     'leave-abc': ['oifname "cl-abc" return', 'ip saddr { 192.0.2.0/24 } masquerade'],
   });
 });
 
 test('internal, without connections between containers', () => {
-  const chains = networkChains({ ...network, internal: true, interContainer: false });
+  const chains = textOf({ ...network, internal: true, interContainer: false });
   assert.equal(chains.get('from-abc'), [
     'oifname "cl-abc" ct state established,related goto admit',
     'oifname "cl-abc" ct status dnat goto admit',
@@ -45,7 +41,7 @@ test('internal, without connections between containers', () => {
 
 test('routed: published ports and ICMP are let in by address; open: everything of the family', () => {
   const rules = { pools: ['2001:db8::/64'], source: 'keep' } as const;
-  const routed = networkChains({ ...network, ipv6: { ...rules, inbound: 'routed' } });
+  const routed = textOf({ ...network, ipv6: { ...rules, inbound: 'routed' } });
   assert.equal(routed.get('to-abc'), [
     'ct state established,related goto admit',
     'ct status dnat goto admit',
@@ -58,19 +54,19 @@ test('routed: published ports and ICMP are let in by address; open: everything o
     routed.get('leave-abc')?.some((rule) => rule.startsWith('ip6')),
     false,
   );
-  const open = networkChains({ ...network, ipv6: { ...rules, inbound: 'open' } });
+  const open = textOf({ ...network, ipv6: { ...rules, inbound: 'open' } });
   assert.ok(open.get('to-abc')?.includes('meta nfproto ipv6 goto admit'));
 });
 
 test('a bridge that was there before: rules speak of our subnets only', () => {
-  const chains = networkChains({ ...network, wholeInterface: false });
+  const chains = textOf({ ...network, wholeInterface: false });
   assert.equal(chains.get('to-abc')?.slice(0, 2), ['ip daddr != { 192.0.2.0/24 } return', 'meta nfproto ipv6 return']);
   assert.equal(chains.get('outside-abc')?.[0], 'ip saddr != { 192.0.2.0/24 } return');
   assert.not(addNetworkText({ ...network, wholeInterface: false }).includes('element inet cleat bridges'));
 });
 
 test('a chosen source address and trusted interfaces', () => {
-  const chains = networkChains({
+  const chains = textOf({
     ...network,
     ipv4: { ...network.ipv4, source: { address: '198.51.100.7' } },
     trustedInterfaces: ['eth1', 'eth2'],
@@ -102,8 +98,8 @@ test('elements of one set make one command; a deletion names keys only', () => {
 
 test('redirections exist only where the proxy listens', () => {
   assert.not(skeleton().includes('redirect'));
-  assert.ok(skeleton({ proxyPort: 40000 }).includes('@loopback6 meta l4proto { tcp, udp } redirect to :40000'));
-  assert.ok(wholeTableText([], []).startsWith('add table inet cleat\ndelete table inet cleat\n'));
+  assert.ok(skeleton(40000).includes('@loopback6 meta l4proto { tcp, udp } redirect to :40000'));
+  assert.ok(wholeTableText({ networks: [], ports: [] }).startsWith('add table inet cleat\ndelete table inet cleat\n'));
 });
 
 test.run();

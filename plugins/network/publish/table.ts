@@ -1,54 +1,26 @@
 /**
- * The text of the one nftables table `inet cleat`: what is always there, what a network adds and what a published port adds.
- * Pure: text out, nothing applied (firewall.ts does that). The manual page of cleat-bridge shows the table as the kernel has it.
- *
- * ```
- * from outside ──► prerouting ─ dnat by map ─► forward ─ to-N: only answers and published ports ─► container
- * from the host ─► output     ─ dnat by map ─────────────────────────────────────────────────────► container
- * container    ──► forward ─ from-N ─► admit (marked for DOCKER-USER) ─► postrouting ─ leave-N: masquerade
- * ```
+ * The plan of rules (rules.ts) as text for nftables: the one table `inet cleat`. Pure: text out, nothing applied (nft-writer.ts does
+ * that). The manual page of cleat-bridge shows the table as the kernel has it.
  *
  * Ports are elements of maps, never rules, so a packet's way is the same length with 0 and with 10 000 ports. Every map has
  * two forms: a hash for single ports, and `…_ranges`, where one element is a range whose numbers are kept. (A set of ranges
  * alone would do, but the kernel copies it at each change: 40 ms at 10 000 elements, against 0.1 ms.)
  */
-import type { TransportProtocol } from '../../sdk/network-plugin.ts';
+import {
+  admitMark,
+  type Chain,
+  type Family,
+  type NetworkRules,
+  networkChains,
+  type PortRule,
+  poolsOf,
+  type Rule,
+  type RuleChange,
+  type WantedRules,
+} from './rules.ts';
 
 /** Ours by name; nothing outside it is changed. */
 export const tableName = 'cleat';
-
-/**
- * Set on packets that our forward chain admits, read by our one rule in DOCKER-USER, and cleared in postrouting: it lives
- * only between these hooks of one packet, where no routing decision is left to be taken.
- */
-export const admitMark = 0x08000000;
-
-export type Family = 4 | 6;
-
-/** What a network does with traffic of one family. `ours`: containers are reached only through published ports. */
-export interface FamilyRules {
-  /** CIDRs; empty when the network has no addresses of the family. */
-  readonly pools: readonly string[];
-  /** Who may open connections to containers directly: nobody (nat), anyone to published ports (routed), anyone (open). */
-  readonly inbound: 'nat' | 'routed' | 'open';
-  /** Source address of connections that leave the network: kept, the leaving interface's own, or the address given. */
-  readonly source: 'keep' | 'masquerade' | { readonly address: string };
-}
-
-export interface NetworkRules {
-  /** Part of chain names: the first 12 characters of the network's id. */
-  readonly key: string;
-  readonly interfaceName: string;
-  /** false for a bridge that was there before: only traffic of our pools is looked at. */
-  readonly wholeInterface: boolean;
-  readonly internal: boolean;
-  /** Whether containers of the network may open connections to each other. */
-  readonly interContainer: boolean;
-  readonly ipv4: FamilyRules;
-  readonly ipv6: FamilyRules;
-  /** Interfaces of the host whose traffic reaches containers directly. */
-  readonly trustedInterfaces: readonly string[];
-}
 
 /** An element of one of the sets and maps: `publish4 { tcp . 8080 : 192.0.2.2 . 80 }`. */
 export interface Element {
@@ -79,13 +51,8 @@ const portSets: readonly (readonly [name: string, kind: 'map' | 'set', type: str
   ['proxied6_at_ranges', 'set', 'ipv6_addr . inet_proto . inet_service', true],
 ];
 
-/** `proxyPort`: where our own proxy listens, for what the kernel cannot pass on; absent: no such rules. */
-export interface TableOptions {
-  readonly proxyPort?: number;
-}
-
 /** The table without any network or port: the body between its braces. */
-export function skeleton({ proxyPort }: TableOptions = {}): string {
+export function skeleton(proxyPort?: number): string {
   const redirect = (match: string) =>
     proxyPort ? [`${match} meta l4proto { tcp, udp } redirect to :${proxyPort}`] : [];
   const key = 'meta l4proto . th dport';
@@ -153,45 +120,6 @@ export function skeleton({ proxyPort }: TableOptions = {}): string {
   ].join('\n');
 }
 
-/** Chains of one network, by name, with their rules. */
-export function networkChains(network: NetworkRules): ReadonlyMap<string, readonly string[]> {
-  const { key, internal, interContainer } = network;
-  const same = `oifname "${network.interfaceName}"`;
-  const answers = 'ct state established,related goto admit';
-  return new Map([
-    [
-      `from-${key}`,
-      [
-        ...onlyPools(network, 'saddr'),
-        ...(interContainer
-          ? [`${same} goto admit`]
-          : [`${same} ${answers}`, `${same} ct status dnat goto admit`, `${same} drop`]),
-        ...(internal ? ['drop'] : []),
-      ],
-    ],
-    [
-      `to-${key}`,
-      [
-        ...onlyPools(network, 'daddr'),
-        answers,
-        ...(internal
-          ? []
-          : ['ct status dnat goto admit', ...inbound(network, 4), ...inbound(network, 6), ...trusted(network)]),
-        'drop',
-      ],
-    ],
-    [`outside-${key}`, [...onlyPools(network, 'saddr'), 'goto admit']],
-    [`into-${key}`, intoRules(network)],
-    [
-      `leave-${key}`,
-      [
-        `${same} return`,
-        ...(internal ? [] : [...sourceRules('ip', network.ipv4), ...sourceRules('ip6', network.ipv6)]),
-      ],
-    ],
-  ]);
-}
-
 /** Set elements that lead packets into a network's chains. */
 export function networkElements({ key, interfaceName, wholeInterface }: NetworkRules): Element[] {
   const name = `"${interfaceName}"`;
@@ -210,17 +138,16 @@ export function networkElements({ key, interfaceName, wholeInterface }: NetworkR
 export function addNetworkText(network: NetworkRules): string {
   const chains = networkChains(network);
   return [
-    ...[...chains.keys()].flatMap((name) => [
-      `add chain inet ${tableName} ${name}`,
-      `flush chain inet ${tableName} ${name}`,
-    ]),
-    ...[...chains].flatMap(([name, rules]) => rules.map((rule) => `add rule inet ${tableName} ${name} ${rule}`)),
+    ...chains.flatMap(({ name }) => [`add chain inet ${tableName} ${name}`, `flush chain inet ${tableName} ${name}`]),
+    ...chains.flatMap((chain) =>
+      chainText(chain, network).map((rule) => `add rule inet ${tableName} ${chain.name} ${rule}`),
+    ),
     elementsText('add', networkElements(network)),
   ].join('\n');
 }
 
 export function removeNetworkText(network: NetworkRules): string {
-  const names = [...networkChains(network).keys()];
+  const names = networkChains(network).map(({ name }) => name);
   return [
     elementsText('delete', networkElements(network)),
     ...names.map((name) => `flush chain inet ${tableName} ${name}`),
@@ -242,76 +169,85 @@ export function elementsText(verb: 'add' | 'delete', elements: readonly Element[
 }
 
 /** Everything, as one transaction that replaces whatever is there. */
-export function wholeTableText(
-  networks: Iterable<NetworkRules>,
-  elements: readonly Element[],
-  options: TableOptions = {},
-  sections: Iterable<string> = [],
-): string {
-  const all = [...networks];
+export function wholeTableText({ networks, ports, proxyPort }: WantedRules): string {
   return [
-    `add table inet ${tableName}`,
-    `delete table inet ${tableName}`,
-    `table inet ${tableName} {\n${[skeleton(options), ...sections].join('\n')}\n}`,
-    ...all.map(addNetworkText),
-    ...(elements.length > 0 ? [elementsText('add', elements)] : []),
-  ].join('\n');
+    removeTableText(),
+    `table inet ${tableName} {\n${skeleton(proxyPort)}\n}`,
+    ...networks.map(addNetworkText),
+    elementsText('add', ports.map(portElement)),
+  ]
+    .filter((text) => text !== '')
+    .join('\n');
 }
 
-/** `tcp . 8080` or `tcp . 8000-8099`. */
-export function portKey(protocol: TransportProtocol, port: number, portEnd: number): string {
-  return `${protocol} . ${port === portEnd ? port : `${port}-${portEnd}`}`;
+/** Success also when there is none. */
+export function removeTableText(): string {
+  return `add table inet ${tableName}\ndelete table inet ${tableName}`;
 }
 
-/**
- * Whose answers would not come back this way, or could not be sent: a container that goes through a published port into its
- * own network or to itself, and the host's 127.0.0.1. By address and not by interface, for a bridged packet (br_netfilter)
- * has none here.
- */
-function intoRules({ ipv4, ipv6, wholeInterface }: NetworkRules): string[] {
-  return [
-    ...([4, 6] as const).flatMap((family) => {
-      const { pools } = family === 4 ? ipv4 : ipv6;
-      return pools.length === 0
-        ? []
-        : [`ct status dnat ${family === 4 ? 'ip' : 'ip6'} saddr { ${pools.join(', ')} } masquerade`];
-    }),
-    ...(wholeInterface && ipv4.pools.length > 0 ? ['ip saddr 127.0.0.0/8 masquerade'] : []),
+/** The commands of one step; '' when nothing changes. */
+export function changeText(change: RuleChange): string {
+  if (change.kind === 'remove-network') return removeNetworkText(change.network);
+  if (change.kind === 'put-network') {
+    const { network, before } = change;
+    const removal = before && before.interfaceName !== network.interfaceName ? [removeNetworkText(before)] : [];
+    return [...removal, addNetworkText(network)].join('\n');
+  }
+  const commands = [
+    elementsText('delete', change.before.map(portElement)),
+    elementsText('add', change.after.map(portElement)),
   ];
+  return commands.filter((text) => text !== '').join('\n');
 }
 
-/** On a bridge that is not ours, rules speak of our containers only. */
-function onlyPools({ wholeInterface, ipv4, ipv6 }: NetworkRules, direction: 'saddr' | 'daddr'): string[] {
-  if (wholeInterface) return [];
-  return [returnOutside('ip', 'ipv4', ipv4.pools, direction), returnOutside('ip6', 'ipv6', ipv6.pools, direction)];
+/** The element that a port is. */
+export function portElement({ kind, family, at, protocol, first, last, to }: PortRule): Element {
+  const range = first !== last;
+  const set = `${kind}${family}${at !== undefined && kind !== 'open' ? '_at' : ''}${range ? '_ranges' : ''}`;
+  const port = `${protocol} . ${range ? `${first}-${last}` : first}`;
+  const key = at === undefined ? port : `${at} . ${port}`;
+  return { set, key, ...(to && { data: range ? to.address : `${to.address} . ${to.port}` }) };
 }
 
-function returnOutside(family: string, protocol: string, pools: readonly string[], direction: string): string {
-  return pools.length === 0
-    ? `meta nfproto ${protocol} return`
-    : `${family} ${direction} != { ${pools.join(', ')} } return`;
+/** A chain of the plan as rules of nft(8). */
+export function chainText({ only, rules }: Chain, network: NetworkRules): string[] {
+  const guards = only === undefined ? [] : ([4, 6] as const).map((family) => returnOthers(network, family, only));
+  return [...guards, ...rules.flatMap(ruleText)];
 }
 
-function trusted({ trustedInterfaces }: NetworkRules): string[] {
-  if (trustedInterfaces.length === 0) return [];
-  return [`iifname { ${trustedInterfaces.map((name) => `"${name}"`).join(', ')} } goto admit`];
+function returnOthers(network: NetworkRules, family: Family, only: 'source' | 'destination'): string {
+  const pools = poolsOf(network, family);
+  if (pools.length === 0) return `meta nfproto ipv${family} return`;
+  return `${ip(family)} ${only === 'source' ? 'saddr' : 'daddr'} != ${oneOf(pools)} return`;
 }
 
-function inbound(network: NetworkRules, family: Family): string[] {
-  const rules = family === 4 ? network.ipv4 : network.ipv6;
-  if (rules.pools.length === 0 || rules.inbound === 'nat') return [];
-  if (rules.inbound === 'open') return [`meta nfproto ipv${family} goto admit`];
-  const [ip, icmp] = family === 4 ? ['ip', 'icmp'] : ['ip6', 'ipv6-icmp'];
-  return [
-    `meta nfproto ipv${family} meta l4proto ${icmp} goto admit`,
-    ...['', '_ranges'].map((form) => `${ip} daddr . meta l4proto . th dport @open${family}${form} goto admit`),
+function ruleText(rule: Rule): string[] {
+  const { family, source, action } = rule;
+  const conditions = [
+    ...(rule.in ? [`iifname ${oneOf(rule.in.map((name) => `"${name}"`))}`] : []),
+    ...(rule.out === undefined ? [] : [`oifname "${rule.out}"`]),
+    ...(rule.state ? [rule.state === 'answers' ? 'ct state established,related' : 'ct status dnat'] : []),
+    ...(family && source ? [`${ip(family)} saddr ${oneOf(source)}`] : []),
+    ...(family && !source && !rule.opened ? [`meta nfproto ipv${family}`] : []),
+    ...(rule.icmp ? [`meta l4proto ${family === 4 ? 'icmp' : 'ipv6-icmp'}`] : []),
   ];
+  const last = verdict(action, family ?? 4);
+  if (!family || !rule.opened) return [[...conditions, last].join(' ')];
+  const opened = (set: string) => `${ip(family)} daddr . meta l4proto . th dport @${set}`;
+  return [`open${family}`, `open${family}_ranges`].map((set) => [...conditions, opened(set), last].join(' '));
 }
 
-function sourceRules(family: 'ip' | 'ip6', { pools, source }: FamilyRules): string[] {
-  if (pools.length === 0 || source === 'keep') return [];
-  const action = source === 'masquerade' ? 'masquerade' : `snat ${family} to ${source.address}`;
-  return [`${family} saddr { ${pools.join(', ')} } ${action}`];
+function verdict(action: Rule['action'], family: Family): string {
+  if (typeof action === 'object') return `snat ${ip(family)} to ${action.snat}`;
+  return action === 'admit' ? 'goto admit' : action;
+}
+
+function ip(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
+}
+
+function oneOf(values: readonly string[]): string {
+  return `{ ${values.join(', ')} }`;
 }
 
 function block(head: string, lines: readonly string[]): string {

@@ -1,16 +1,14 @@
 /**
- * Sees to it that the rules stay: whoever flushes or edits the table `inet cleat`, or removes our rule from DOCKER-USER, has it
+ * Sees to it that the rules stay: whoever flushes or edits them, or removes our rule from DOCKER-USER, has it
  * back within a second, with a line in the log that names the process.
  *
  * The kernel announces changes of nf_tables, also those that iptables over nf_tables makes. The older iptables announces
  * nothing, so where it is in use its chain is looked at every 700 ms.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import type { NetlinkMonitor } from '../../linux/netlink/monitor.ts';
-import { monitorTable, type TableTransaction } from '../../linux/nftables/monitor.ts';
+import { monitorTable } from '../../linux/nftables/monitor.ts';
 import { type AcceptRuleLog, AcceptRules } from './docker-user.ts';
 import type { Firewall } from './firewall.ts';
-import { tableName } from './table.ts';
 
 const legacyIntervalMs = 700;
 /** Rests between two repairs, so that a quarrel with another program cannot take the processor. */
@@ -20,12 +18,8 @@ export class FirewallWatch {
   readonly #firewall: Firewall;
   readonly #log: AcceptRuleLog;
   readonly #acceptRules: AcceptRules;
-  readonly #monitors: NetlinkMonitor[];
+  readonly #monitors: { close(): void }[];
   readonly #legacyTimer: NodeJS.Timeout;
-  /** Transactions of ours that the kernel has yet to announce. */
-  #expected = 0;
-  /** Our process as the kernel names it, which differs from `process.pid` in a process namespace. */
-  #ownPid: number | undefined;
   #repairTimer: NodeJS.Timeout | undefined;
   #acceptTimer: NodeJS.Timeout | undefined;
   #accepting: Promise<void> | undefined;
@@ -37,15 +31,8 @@ export class FirewallWatch {
     this.#firewall = firewall;
     this.#log = log;
     this.#acceptRules = new AcceptRules(log);
-    firewall.onOwnChange(() => {
-      this.#expected += 1;
-    });
     this.#monitors = [
-      monitorTable({
-        table: tableName,
-        onTransaction: (transaction) => this.#onOurTable(transaction),
-        onLost: () => this.#repairSoon({ reason: 'announcements of the kernel were lost' }),
-      }),
+      firewall.writer.watch((found) => this.#repairSoon(found)),
       monitorTable({
         table: 'filter',
         onTransaction: () => this.checkAcceptRules(),
@@ -87,13 +74,9 @@ export class FirewallWatch {
       });
   }
 
-  #onOurTable({ events, pid, process: name }: TableTransaction): void {
-    if (this.#expected > 0 && this.#ownPid === undefined && name === ownName()) this.#ownPid = pid;
-    if (pid === this.#ownPid) {
-      this.#expected = Math.max(0, this.#expected - 1);
-      return;
-    }
-    this.#repairSoon({ by: name, pid, events: [...events] });
+  get #ours(): string {
+    const { kind, name } = this.#firewall.writer.place;
+    return `the ${kind} ${name}`;
   }
 
   #repairSoon(found: object): void {
@@ -103,20 +86,12 @@ export class FirewallWatch {
       this.#repairTimer = undefined;
       try {
         this.#firewall.rewrite();
-        this.#log.warn(found, 'somebody changed the table inet cleat; it was written again');
+        this.#log.warn(found, `somebody changed ${this.#ours}; it was written again`);
       } catch (error) {
-        this.#log.warn(
-          { ...found, err: error },
-          'somebody changed the table inet cleat, and it could not be written again',
-        );
+        this.#log.warn({ ...found, err: error }, `somebody changed ${this.#ours}, and it could not be written again`);
       }
     }, restMs);
   }
-}
-
-/** The main thread's name, which the kernel puts beside the process number. */
-function ownName(): string {
-  return readFileSync('/proc/thread-self/comm', 'utf8').trim();
 }
 
 function legacyFilterInUse(): boolean {

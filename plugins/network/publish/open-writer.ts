@@ -1,0 +1,33 @@
+/** The packet filter of this host, for the rules: nftables, and iptables where there is none. */
+import { Nftables } from '../../linux/nftables/context.ts';
+import { findRuleBackend } from '../../linux/rule-backend.ts';
+import { PluginError } from '../../sdk/errors.ts';
+import { IptablesWriter } from './iptables-writer.ts';
+import { NftWriter } from './nft-writer.ts';
+import type { RuleWriter } from './rules.ts';
+
+interface Log {
+  warn(fields: object, message: string): void;
+}
+
+const choices = ['auto', 'nftables', 'iptables'] as const;
+
+/** `configured`: "firewall" of the configuration file, default auto. Throws PROTO_OPTION, and NET_FIREWALL where there is none. */
+export async function openRuleWriter(configured: unknown, log: Log): Promise<RuleWriter> {
+  const wanted = choices.find((name) => name === (configured ?? 'auto'));
+  if (wanted === undefined) {
+    throw new PluginError('PROTO_OPTION', `"firewall" in the configuration is ${JSON.stringify(configured)}`, {
+      hint: `use one of ${choices.join(', ')}`,
+    });
+  }
+  const found = await findRuleBackend(wanted);
+  if (found.kind === 'nftables') return new NftWriter(new Nftables());
+  if (found.kind === 'none') {
+    throw new PluginError('NET_FIREWALL', `this host has no packet filter to use: ${found.reason}`, {
+      hint: 'install the package nftables, whose library libnftables.so.1 is needed, or iptables; `cleat doctor` tells more',
+    });
+  }
+  const { reason, version } = found;
+  log.warn({ reason, version }, 'rules are written by iptables: a port is a rule there, and many are slow');
+  return new IptablesWriter(found, log);
+}
