@@ -1,5 +1,6 @@
 /** `cleat overlay`: networks over hosts, as this host has them, and the other hosts as this one hears them. */
 import type { OverlayNetworkRow, OverlayPeerRow } from '../network/overlay/control.ts';
+import type { StoreStatus } from '../network/overlay/control-plane.ts';
 import { type Command, toYargs } from './command.ts';
 import { callControl } from './control.ts';
 import { exitCodes } from './exit.ts';
@@ -64,6 +65,32 @@ const peersCommand: Command<NetworkOptions> = {
   },
 };
 
+const storeCommand: Command<GlobalOptions> = {
+  command: 'store',
+  describe: 'The connection to etcd: member, round trip, what was read and written since the daemon began',
+  build: (yargs) => yargs.example('$0 overlay store', 'whether the store answers; exit code 1 when it does not'),
+  run: async (args) => {
+    const rows = await callControl<StoreStatus[]>(args.runDir, 'networkd', 'GET', '/overlay/store');
+    print(
+      args,
+      rows,
+      ['STATE', 'MEMBER', 'VERSION', 'RTT MS', 'REVISION', 'CONNECTED', 'EVENTS', 'WRITES', 'ENDPOINTS'],
+      rows.map((row) => [
+        row.state,
+        row.endpoint || '-',
+        row.version || '-',
+        row.rttMs?.toFixed(1) ?? '-',
+        row.revision ?? '-',
+        row.sessions,
+        row.events,
+        row.writes,
+        row.endpoints.join(' '),
+      ]),
+    );
+    if (rows.some(({ state }) => state !== 'connected')) process.exitCode = exitCodes.failed;
+  },
+};
+
 function withNetwork(yargs: Parameters<NonNullable<Command<NetworkOptions>['build']>>[0]) {
   return yargs.option('network', { type: 'string', alias: 'n', describe: 'Only this one, by its cleat.network name' });
 }
@@ -73,7 +100,11 @@ export const overlayCommand: Command<GlobalOptions> = {
   describe: 'Show the networks over hosts and the hosts behind them',
   build: (yargs) =>
     yargs
-      .command([statusCommand, peersCommand].map((command) => toYargs(command as Command<GlobalOptions>)) as never)
-      .demandCommand(1, 'Say what to do: status or peers'),
+      .command(
+        [statusCommand, peersCommand, storeCommand].map((command) =>
+          toYargs(command as Command<GlobalOptions>),
+        ) as never,
+      )
+      .demandCommand(1, 'Say what to do: status, peers or store'),
   run: () => {},
 };

@@ -24,7 +24,7 @@ import { sweepLinks } from './link/sweep.ts';
 import { isAbandoned, isForgotten } from './liveness.ts';
 import { macvlan } from './macvlan/kind.ts';
 import { startNeighbours } from './neighbour/start.ts';
-import { ownShare } from './overlay/own-share.ts';
+import { openPlanes } from './overlay/planes.ts';
 import { startOverlay } from './overlay/start.ts';
 import type { NetworkPart, NetworkParts } from './parts.ts';
 import { Firewall } from './publish/firewall.ts';
@@ -76,6 +76,8 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   };
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
+  const planes = openPlanes(parts);
+
   // One line for each driver.
   const ipam = startIpam({
     store,
@@ -83,12 +85,12 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     log,
     bootId,
     registry: context.registry,
-    share: (pool) => ownShare(parts.socket, config['overlay'], pool),
+    sharing: planes.sharing,
   });
   const neighbours = startNeighbours(parts);
   const dhcp = startDhcp({ ...parts, guard: neighbours.guard });
   const services = dnsServiceOptions;
-  const overlay = startOverlay(parts, services);
+  const overlay = startOverlay(parts, planes, services);
   const lanParts: Omit<LanParts, 'log'> = {
     ...parts,
     services,

@@ -128,6 +128,10 @@ export const errorCodes = {
     cause: 'the part "overlay" of the configuration is wrong or has no secret, or its port cannot be had',
     cure: 'correct the value that the message names; every host needs the same secret of at least 16 characters',
   },
+  NET_OVERLAY_DIFFERS: {
+    cause: 'the store has the network, or its VNI, with other options or subnets',
+    cure: 'give the same options, --subnet and --gateway on every host, or another cleat.network or cleat.vni',
+  },
   NET_OVERLAY_PEERS: {
     cause: 'none of the peers of the network is this host',
     cure: 'give the same list on every host, with the address that this host is reached by in it',
@@ -135,6 +139,10 @@ export const errorCodes = {
   NET_OVERLAY_SHARE: {
     cause: "an address belongs to another host's share of the subnet, or the subnet is too small to be shared",
     cure: 'use the --ip-range that the message names, or a larger --subnet',
+  },
+  NET_OVERLAY_STORE: {
+    cause: 'etcd does not answer, or this host could not renew the claim of its addresses for too long',
+    cure: 'see `cleat overlay store`, and mend the way to etcd; what runs goes on without it',
   },
   NET_OVERLAY_VNI: {
     cause: 'the VNI or the name among the hosts is already used on this host',

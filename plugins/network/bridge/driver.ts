@@ -23,6 +23,7 @@ import type {
   GwAllocCheckRequest,
   JoinReply,
   JoinRequest,
+  NetworkCapabilities,
   NetworkDriver,
   ProgramExternalConnectivityRequest,
 } from '../../sdk/network-plugin.ts';
@@ -71,7 +72,7 @@ export interface BridgeParts {
 }
 
 export class BridgeDriver implements NetworkDriver {
-  readonly capabilities = { scope: 'local', connectivityScope: 'local', gwAllocChecker: true } as const;
+  readonly capabilities: NetworkCapabilities = { scope: 'local', connectivityScope: 'local', gwAllocChecker: true };
   readonly records: BridgeRecords;
   readonly parts: BridgeParts;
   /** Networks that the engine may not know: the daemon ended before it can have answered. See NetworkRecord.confirmed. */

@@ -1,6 +1,7 @@
 /**
- * The IPAM driver: requests of the protocol to decisions (pool-request.ts, pool.ts) and their records (ledger.ts). Every method
- * runs from start to end without waiting, so requests cannot meet half-way, and each writes to the disk at most once.
+ * The IPAM driver: requests of the protocol to decisions (pool-request.ts, pool.ts) and their records (ledger.ts). What decides
+ * and records runs from start to end without waiting, so requests cannot meet half-way, and each writes to the disk at most
+ * once. Only for a subnet that hosts share the store is asked before, when this host needs one more block of it.
  */
 
 import { PluginError } from '../../sdk/errors.ts';
@@ -13,7 +14,7 @@ import type {
   RequestPoolReply,
   RequestPoolRequest,
 } from '../../sdk/ipam-plugin.ts';
-import { type Cidr, cidrsOverlap, formatCidr } from '../address/cidr.ts';
+import { cidrsOverlap, formatCidr } from '../address/cidr.ts';
 import { findIp, parseIp } from '../address/ip.ts';
 import { findMac } from '../address/mac.ts';
 import type { HostBlock } from './host-blocks.ts';
@@ -22,6 +23,7 @@ import { type IpamConfig, type PoolOptions, parsePoolOptions } from './options.t
 import type { AddressKind } from './pool.ts';
 import { chooseFreePool, parseNamedPool, refuseOverlap } from './pool-request.ts';
 import { type AddressSpace, type PoolRecord, poolIdOf } from './records.ts';
+import type { SubnetSharing } from './subnet-sharing.ts';
 
 /** netlabel.EndpointName: engines of 29 and later, and the shim, give the container's name here. */
 export const containerNameOption = 'com.docker.network.endpoint.name';
@@ -39,8 +41,7 @@ export interface IpamDriverParts {
   readonly config: () => IpamConfig;
   /** What the host uses; asked at each request that names no pool, and once for each that does. */
   readonly hostBlocks: () => readonly HostBlock[];
-  /** This host's part of a subnet that it shares with others. */
-  readonly share?: (pool: Cidr) => Cidr;
+  readonly sharing?: SubnetSharing;
   readonly now: () => number;
   /** Told after each change of a pool's use. */
   readonly onUse: (entry: PoolEntry) => void;
@@ -73,9 +74,11 @@ export class CleatIpam implements IpamDriver {
     }
     if (named === undefined) return this.#addAutomatic(space, request, options);
     const pool = formatCidr(named.pool);
-    const share = options.network === undefined ? undefined : this.#parts.share?.(named.pool);
+    const { sharing } = this.#parts;
+    const share = options.network === undefined ? undefined : sharing?.part(named.pool);
     const ownPart = named.subPool ?? share;
     const subPool = ownPart && formatCidr(ownPart);
+    const blocksOf = ownPart === undefined ? options.network : undefined;
     const poolId = poolIdOf(space, pool, subPool);
     const held = ledger.find(poolId);
     if (held !== undefined && this.capabilities.requiresRequestReplay) return this.#replay(held);
@@ -87,8 +90,15 @@ export class CleatIpam implements IpamDriver {
     ledger.addPool(poolId, {
       ...this.#newRecord(space, request, pool, false),
       ...(subPool === undefined ? {} : { subPool }),
+      ...(blocksOf === undefined ? {} : { blocksOf }),
       knownOverlaps: [...new Set(overlaps.map((block) => block.text))].sort(),
     });
+    if (blocksOf !== undefined && sharing?.held(blocksOf, pool).length === 0) {
+      await sharing.claim(blocksOf, pool).catch((error: unknown) => {
+        ledger.dropPool(poolId);
+        throw error;
+      });
+    }
     return { poolId, pool };
   }
 
@@ -98,6 +108,7 @@ export class CleatIpam implements IpamDriver {
 
   async requestAddress(request: RequestAddressRequest): Promise<RequestAddressReply> {
     const entry = this.#findPool(request.poolId);
+    await this.#ensureFree(request, entry);
     const now = this.#parts.now();
     const owner = ownerOf(request);
     const { value, record } = entry.pool.choose(
@@ -123,6 +134,14 @@ export class CleatIpam implements IpamDriver {
     if (entry.pool.get(ip.value)?.state !== 'allocated') return;
     this.#parts.ledger.change(entry, [[ip.value, entry.pool.chooseRelease(ip.value, this.#parts.now())]]);
     this.#parts.onUse(entry);
+  }
+
+  /** Of a shared subnet: one block more when this host's are full. */
+  async #ensureFree(request: RequestAddressRequest, { record, pool }: PoolEntry): Promise<void> {
+    const { sharing } = this.#parts;
+    if (record.blocksOf === undefined || sharing === undefined || request.isGateway) return;
+    sharing.check();
+    if (request.address === undefined && !pool.hasFree()) await sharing.claim(record.blocksOf, record.pool);
   }
 
   #addAutomatic(space: AddressSpace, request: RequestPoolRequest, options: PoolOptions): RequestPoolReply {

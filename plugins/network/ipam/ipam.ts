@@ -10,7 +10,7 @@ import { readSysctl } from '../../linux/sysctl.ts';
 import { errorLine, PluginError } from '../../sdk/errors.ts';
 import type { Plugin } from '../../sdk/plugin.ts';
 import type { Store } from '../../store/store.ts';
-import { type Cidr, cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
+import { cidrAround, formatCidr, parseCidr } from '../address/cidr.ts';
 import { findIp, formatIp, ipFromBytes } from '../address/ip.ts';
 import type { EngineWatch } from '../engine/watch.ts';
 import type { PurgeItem } from '../parts.ts';
@@ -28,6 +28,7 @@ import { Reconciler } from './reconcile.ts';
 import type { PoolRecord } from './records.ts';
 import { releaseAfterReboot } from './restore.ts';
 import { type IpamStatus, ipamStatus } from './status.ts';
+import type { SubnetSharing } from './subnet-sharing.ts';
 import { Warnings } from './warnings.ts';
 
 const driverIntervalMs = 10_000;
@@ -43,8 +44,8 @@ export interface IpamParts {
   /** The engine's network namespace; default the caller's. */
   readonly netns?: Netns;
   readonly now?: () => number;
-  /** This host's part of a subnet that hosts share; default: all of it. */
-  readonly share?: (pool: Cidr) => Cidr;
+  /** Of subnets that hosts share; default: all of each is this host's. */
+  readonly sharing?: SubnetSharing;
 }
 
 export interface Ipam {
@@ -78,7 +79,7 @@ export function startIpam(parts: IpamParts): Ipam {
       warnPercent: options.warnPercent ?? config.warnPercent,
     };
   };
-  const ledger = new Ledger(store, settingsFor);
+  const ledger = new Ledger(store, settingsFor, parts.sharing);
   const uniqueLocal = releaseAfterReboot({ ledger, bootId, log, now, drawUniqueLocal });
   const warnings = new Warnings({ ledger, log, now, ...(netns && { netns }) });
   const reconciler = new Reconciler({
@@ -92,7 +93,7 @@ export function startIpam(parts: IpamParts): Ipam {
     ledger,
     config: () => withUniqueLocal(config, uniqueLocal),
     hostBlocks: () => readHostBlocks(netns),
-    ...(parts.share && { share: parts.share }),
+    ...(parts.sharing && { sharing: parts.sharing }),
     now,
     onUse: (entry) => warnings.checkUse(entry),
   });

@@ -9,6 +9,7 @@ import { type Cidr, parseCidr } from '../address/cidr.ts';
 import { type Family, formatIp, parseIp } from '../address/ip.ts';
 import { type AddressRecord, Pool, type PoolSettings } from './pool.ts';
 import { type HostRecord, type IpamRecords, openRecords, type PoolRecord } from './records.ts';
+import type { SubnetSharing } from './subnet-sharing.ts';
 
 export interface PoolEntry {
   readonly poolId: string;
@@ -24,12 +25,14 @@ export class Ledger {
   readonly #store: Store;
   readonly #records: IpamRecords;
   readonly #settingsFor: (record: PoolRecord) => PoolSettings;
+  readonly #sharing: SubnetSharing | undefined;
   readonly #entries = new Map<string, PoolEntry>();
 
-  constructor(store: Store, settingsFor: (record: PoolRecord) => PoolSettings) {
+  constructor(store: Store, settingsFor: (record: PoolRecord) => PoolSettings, sharing?: SubnetSharing) {
     this.#store = store;
     this.#records = openRecords(store);
     this.#settingsFor = settingsFor;
+    this.#sharing = sharing;
     this.#load();
   }
 
@@ -58,6 +61,8 @@ export class Ledger {
       this.#records.pools.delete(poolId);
     });
     this.#entries.delete(poolId);
+    const { blocksOf, pool } = entry.record;
+    if (blocksOf !== undefined) this.#sharing?.release(blocksOf, pool);
     return true;
   }
 
@@ -123,7 +128,10 @@ export class Ledger {
   #entryOf(poolId: string, record: PoolRecord): PoolEntry {
     const cidr = parseCidr(record.pool);
     const subPool = record.subPool === undefined ? undefined : parseCidr(record.subPool);
-    return { poolId, record, cidr, pool: new Pool(cidr, subPool, this.#settingsFor(record)) };
+    const { blocksOf } = record;
+    const sharing = this.#sharing;
+    const blocks = blocksOf !== undefined && sharing ? () => sharing.held(blocksOf, record.pool) : undefined;
+    return { poolId, record, cidr, pool: new Pool(cidr, subPool, this.#settingsFor(record), blocks) };
   }
 }
 

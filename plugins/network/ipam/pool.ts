@@ -75,6 +75,8 @@ export class Pool {
   settings: PoolSettings;
   readonly usable: AddressRange;
   readonly dynamic: AddressRange;
+  /** Of a subnet that hosts share: the blocks that are this host's at the moment. Dynamic addresses come from these only. */
+  readonly #blocks: (() => readonly Cidr[]) | undefined;
   /** Allocations that no owner accounts for, with the time since when; reconcile.ts keeps it. */
   readonly missingSince = new Map<bigint, number>();
   readonly #records = new Map<bigint, AddressRecord>();
@@ -91,8 +93,9 @@ export class Pool {
   #serial = 0;
   #cursor: bigint;
 
-  constructor(cidr: Cidr, subPool: Cidr | undefined, settings: PoolSettings) {
+  constructor(cidr: Cidr, subPool: Cidr | undefined, settings: PoolSettings, blocks?: () => readonly Cidr[]) {
     this.cidr = cidr;
+    this.#blocks = blocks;
     this.settings = settings;
     this.usable = usableRange(cidr);
     this.dynamic = dynamicRange(cidr, subPool);
@@ -110,7 +113,12 @@ export class Pool {
   }
 
   get size(): bigint {
-    return rangeSize(this.dynamic);
+    return this.#ranges().reduce((sum, range) => sum + rangeSize(range), 0n);
+  }
+
+  /** Whether a dynamic address can be had, were it one that is kept back. */
+  hasFree(): boolean {
+    return this.#firstFree(this.#cursor) !== undefined;
   }
 
   get keptCount(): number {
@@ -125,7 +133,10 @@ export class Pool {
   choose(wish: AddressWish, now: number): ChosenAddress {
     if (wish.address !== undefined) return this.#chooseNamed(wish.address, wish, now);
     const own = this.#ownAddress(wish.owner);
-    const value = own ?? (wish.kind === 'gateway' ? this.#firstFree(this.#start()) : this.#firstFree(this.#cursor));
+    const value =
+      own ??
+      // Of a shared subnet every host chooses the same.
+      (wish.kind === 'gateway' ? this.#firstFree(this.#start(), [this.dynamic]) : this.#firstFree(this.#cursor));
     if (value === undefined) throw this.#full();
     // A returning owner does not move the search on: the serial stays.
     const serial = own === undefined ? this.#serial + 1 : this.#records.get(own)!.serial;
@@ -242,16 +253,25 @@ export class Pool {
   }
 
   /** Round from `start`; when all is taken, the kept address that was released first, those without an owner before. */
-  #firstFree(start: bigint): bigint | undefined {
-    const { first, last } = this.dynamic;
-    const found =
-      this.#busy.firstFree(start - first, last - first) ??
-      this.#busy.firstFree(0n, (start > last ? last : start - 1n) - first);
-    if (found !== undefined) return first + found;
+  #firstFree(start: bigint, ranges = this.#ranges()): bigint | undefined {
+    const after = ranges.map(({ first, last }) => ({ first: first < start ? start : first, last }));
+    const before = ranges.map(({ first, last }) => ({ first, last: last < start ? last : start - 1n }));
+    for (const { first, last } of [...after, ...before]) {
+      if (first > last) continue;
+      const found = this.#busy.firstFree(first - this.dynamic.first, last - this.dynamic.first);
+      if (found !== undefined) return this.dynamic.first + found;
+    }
     for (const queue of [this.#quarantined, this.#remembered]) {
-      for (const value of queue) if (inRange(this.dynamic, value)) return value;
+      for (const value of queue) if (ranges.some((range) => inRange(range, value))) return value;
     }
     return undefined;
+  }
+
+  #ranges(): readonly AddressRange[] {
+    if (this.#blocks === undefined) return [this.dynamic];
+    return this.#blocks()
+      .map((block) => dynamicRange(this.cidr, block))
+      .sort((one, other) => (one.first < other.first ? -1 : 1));
   }
 
   /** The first address; of a sub-pool the one after it, because it looks like a network's: it comes last. */
@@ -277,7 +297,9 @@ export class Pool {
   #full(): PluginError {
     return new PluginError(
       'IPAM_POOL_FULL',
-      `pool ${formatCidr(this.cidr)} has no free address: all ${this.size} of ${this.#rangeText(this.dynamic)} are in use`,
+      `pool ${formatCidr(this.cidr)} has no free address: all ${this.size} of ${this.#ranges()
+        .map((range) => this.#rangeText(range))
+        .join(', ')} are in use`,
       { hint: 'remove containers, or create the network with a larger --subnet or --ip-range' },
     );
   }

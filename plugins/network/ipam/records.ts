@@ -16,6 +16,8 @@ export interface PoolRecord {
   readonly pool: string;
   /** CIDR, `--ip-range`. */
   readonly subPool?: string;
+  /** The network over hosts of whose blocks the dynamic addresses come; absent: of the whole pool or sub-pool. */
+  readonly blocksOf?: string;
   /** `--ipam-opt`, as given. */
   readonly options: Readonly<Record<string, string>>;
   /** Chosen here, not by the user. */

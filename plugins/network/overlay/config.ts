@@ -1,8 +1,10 @@
-/** The part `overlay` of cleat-networkd's configuration file. The secret is only ever here and in memory. */
+/** The part `overlay` of cleat-networkd's configuration file. Secrets are only ever here and in memory. */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { PluginError } from '../../sdk/errors.ts';
-import { duration, integer, ip, list, type OptionSchema, parseOptions, text } from '../../sdk/index.ts';
+import { choice, duration, integer, ip, list, type OptionSchema, parseOptions, text } from '../../sdk/index.ts';
+import type { Scope } from '../../sdk/network-plugin.ts';
+import { type EtcdConfig, readEtcdConfig } from './etcd/config.ts';
 
 export interface OverlayConfig {
   /** Shared by all hosts; without it no network with other hosts is made. */
@@ -10,8 +12,12 @@ export interface OverlayConfig {
   /** This host among the peers; default: the one of them that an interface of the host has. */
   readonly address?: string;
   readonly peers: readonly string[];
+  /** The store, instead of peers. */
+  readonly etcd?: EtcdConfig;
   /** Into how many parts subnets are cut at least, for hosts to come. */
   readonly shares: number;
+  /** global: networks are a swarm's, made by its managers. */
+  readonly scope: Scope;
   /** TCP, where the daemons talk to each other. */
   readonly port: number;
   /** How long what a host said is held true after it was last heard. */
@@ -26,6 +32,7 @@ const schema = {
   address: ip('address'),
   peers: list('peers', { item: 'ip' }),
   shares: integer('shares', { min: 1, max: 65_536, otherwise: 1 }),
+  scope: choice('scope', ['local', 'global'], { otherwise: 'local' }),
   port: integer('port', { min: 1, max: 65_535, otherwise: 4788 }),
   leaseMs: duration('lease', { min: 2000, max: 24 * 3_600_000, otherwise: 30_000 }),
 } satisfies OptionSchema;
@@ -34,7 +41,9 @@ const schema = {
 export function readOverlayConfig(section: unknown): OverlayConfig {
   if (section !== undefined && (typeof section !== 'object' || section === null || Array.isArray(section)))
     throw wrong('"overlay" must be an object');
-  const given = Object.entries(section ?? {}).map(([name, value]): [string, string] => {
+  const { etcd: etcdSection, ...flat } = (section ?? {}) as { readonly etcd?: unknown };
+  const etcd = etcdSection === undefined ? undefined : readEtcdConfig(etcdSection);
+  const given = Object.entries(flat).map(([name, value]): [string, string] => {
     const items = Array.isArray(value) ? value : [value];
     if (!items.every((item) => typeof item === 'string' || typeof item === 'number'))
       throw wrong(`"overlay.${name}" must be a text, a number or a list of addresses`);
@@ -46,6 +55,7 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     address,
     peers,
     shares,
+    scope,
     port,
     leaseMs,
   } = parseOptions(schema, Object.fromEntries(given), {
@@ -56,11 +66,15 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
   if (secret !== undefined && secret.length < leastSecret)
     throw wrong(`the secret of "overlay" must have at least ${leastSecret} characters`);
   if (address !== undefined && isIP(address) === 0) throw wrong(`"overlay.address" is no address`);
+  if (etcd !== undefined && peers.length > 0)
+    throw wrong('"overlay" has both "etcd" and "peers": hosts are known by one of them');
   return {
     peers,
     shares,
+    scope,
     port,
     leaseMs,
+    ...(etcd !== undefined && { etcd }),
     ...(secret !== undefined && { secret }),
     ...(address !== undefined && { address }),
   };

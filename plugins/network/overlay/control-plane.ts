@@ -1,7 +1,9 @@
 /**
  * How hosts tell each other what they have. The driver says what is here and asks what is elsewhere; who carries it is behind
- * this interface: the daemons themselves (exchange/), and in time a store such as etcd.
+ * this interface: the daemons themselves (exchange/), or etcd (etcd/).
  */
+
+import type { Cidr } from '../address/cidr.ts';
 
 /** One container of the network, as its own host tells of it. */
 export interface SharedEndpoint {
@@ -41,6 +43,8 @@ export interface RemotePart {
   /** What the host calls itself. */
   readonly hostName: string;
   readonly network: SharedNetwork;
+  /** CIDRs that are the host's to give; absent: its share by the order of the peers. */
+  readonly ranges?: readonly string[];
 }
 
 export interface PeerStatus {
@@ -53,6 +57,21 @@ export interface PeerStatus {
   readonly heardMs: number | undefined;
 }
 
+export interface StoreStatus {
+  /** `connected`, or what is wrong. */
+  readonly state: string;
+  readonly endpoint: string;
+  readonly endpoints: readonly string[];
+  readonly version: string;
+  readonly rttMs: number | undefined;
+  readonly revision: number | undefined;
+  /** How often it was connected to, since this daemon began. */
+  readonly sessions: number;
+  /** Changes that it told of, and records written or deleted. */
+  readonly events: number;
+  readonly writes: number;
+}
+
 export interface ControlPlane {
   /** This host's part of a network, whole; `peers` are the hosts that may know. */
   announce(network: SharedNetwork, peers: readonly string[]): void;
@@ -60,7 +79,15 @@ export interface ControlPlane {
   withdraw(networkName: string): void;
   /** What the others have of it, as far as their word still counts. */
   remoteParts(networkName: string): RemotePart[];
+  /** Whether everybody who may have the network has spoken since this daemon began, or had its time. */
+  knowsAll(networkName: string): boolean;
   peers(): PeerStatus[];
+  /** Makes sure that all hosts mean the same network. Throws NET_OVERLAY_DIFFERS and NET_OVERLAY_STORE. */
+  define(network: SharedNetwork): Promise<void>;
+  /** Blocks of the subnet that this host has claimed; none where the order of the peers says whose an address is. */
+  held(networkName: string, pool: string): readonly Cidr[];
+  /** Claims the block with the address. Throws NET_OVERLAY_SHARE and NET_OVERLAY_STORE. */
+  claim(networkName: string, pool: string, address: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -2,9 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import { formatCidr } from '../address/cidr.ts';
 import { vxlanName } from '../link/names.ts';
-import type { ControlPlane } from './control-plane.ts';
+import type { StoreStatus } from './control-plane.ts';
 import type { OverlayDriver } from './driver.ts';
-import { shareOf } from './share.ts';
+import type { Planes } from './planes.ts';
 
 export interface OverlayNetworkRow {
   readonly overlay: string;
@@ -32,30 +32,38 @@ export interface OverlayPeerRow {
   readonly problem: string;
 }
 
-export function overlayRoutes(app: FastifyInstance, driver: OverlayDriver, plane: ControlPlane | undefined): void {
+export function overlayRoutes(app: FastifyInstance, driver: OverlayDriver, planes: Planes): void {
   app.get('/overlay/networks', () => networkRows(driver));
-  app.get('/overlay/peers', () => peerRows(driver, plane));
+  app.get('/overlay/peers', () => peerRows(driver, planes));
+  app.get('/overlay/store', () => storeRows(planes));
 }
 
 export function networkRows(driver: OverlayDriver): OverlayNetworkRow[] {
-  return [...driver.members.values()].map(({ networkId, options, plan, underlay, remotes, entryCount }) => ({
-    overlay: options.name,
-    vni: options.vni,
-    interface: vxlanName(options.vni),
-    underlay: underlay?.address ?? '',
-    mtu: plan.mtu,
-    share: underlay ? plan.pools.map(({ pool }) => formatCidr(shareOf(pool, underlay.position, options.shares))) : [],
-    hosts: remotes.filter(({ problem }) => problem === undefined).length + 1,
-    remoteEndpoints: remotes.reduce((sum, { endpoints }) => sum + endpoints.length, 0),
-    entries: entryCount,
-    networkId: networkId.slice(0, 12),
-  }));
+  return [...driver.members.values()].map((member) => {
+    const { networkId, options, plan, underlay, remotes, entryCount } = member;
+    return {
+      overlay: options.name,
+      vni: options.vni,
+      interface: vxlanName(options.vni),
+      underlay: underlay?.address ?? '',
+      mtu: plan.mtu,
+      share: member.ranges().map(formatCidr),
+      hosts: remotes.filter(({ problem }) => problem === undefined).length + 1,
+      remoteEndpoints: remotes.reduce((sum, { endpoints }) => sum + endpoints.length, 0),
+      entries: entryCount,
+      networkId: networkId.slice(0, 12),
+    };
+  });
 }
 
-function peerRows(driver: OverlayDriver, plane: ControlPlane | undefined): OverlayPeerRow[] {
-  const status = new Map((plane?.peers() ?? []).map((one) => [one.peer, one]));
+function storeRows(planes: Planes): StoreStatus[] {
+  return [planes.store() ?? []].flat();
+}
+
+function peerRows(driver: OverlayDriver, planes: Planes): OverlayPeerRow[] {
+  const status = new Map(planes.peers().map((one) => [one.peer, one]));
   return [...driver.members.values()].flatMap(({ options, underlay, remotes }) =>
-    options.peers
+    (options.store ? remotes.map(({ host }) => host) : options.peers)
       .filter((peer) => peer !== underlay?.address)
       .map((peer) => {
         const one = status.get(peer);

@@ -3,27 +3,35 @@
  * records and healing are the bridge's own.
  */
 import { PluginError } from '../../sdk/errors.ts';
-import type { CreateEndpointRequest, CreateNetworkRequest, EndpointInterface } from '../../sdk/network-plugin.ts';
+import type {
+  AllocateNetworkRequest,
+  CreateEndpointRequest,
+  CreateNetworkRequest,
+  EndpointInterface,
+  NetworkCapabilities,
+} from '../../sdk/network-plugin.ts';
 import { BridgeDriver, type BridgeParts } from '../bridge/driver.ts';
+import { parseNetworkOptions } from '../bridge/options.ts';
 import type { BridgePlan } from '../bridge/plan.ts';
 import { macFromId } from '../link/mac.ts';
 import { vxlanName } from '../link/names.ts';
 import type { OverlayConfig } from './config.ts';
 import { Member, type MemberParts } from './member.ts';
 import { type OverlayOptions, readOverlayOptions } from './options.ts';
-import { checkShare, shareOf } from './share.ts';
-import { findUnderlay } from './underlay.ts';
+import { shareOf } from './share.ts';
+import { findOwnUnderlay } from './underlay.ts';
 
 /** What fits through any Ethernet, for the time that the address of this host is not there. */
 const fallbackMtu = 1430;
 
 export interface OverlayParts extends Omit<BridgeParts, 'kind'> {
   readonly config: () => OverlayConfig;
-  /** Absent: the configuration has no secret, so there are no other hosts. */
-  readonly member: MemberParts | undefined;
+  /** What a network with such options needs. Throws NET_OVERLAY_CONFIG. */
+  readonly member: (options: OverlayOptions) => MemberParts;
 }
 
 export class OverlayDriver extends BridgeDriver {
+  override readonly capabilities: NetworkCapabilities;
   /** By network id. */
   readonly members = new Map<string, Member>();
   /** Told of each new one. */
@@ -39,19 +47,34 @@ export class OverlayDriver extends BridgeDriver {
     };
     super({ ...parts, kind: { records: 'overlay', refine } });
     this.#parts = parts;
+    const { scope } = parts.config();
+    this.capabilities = { scope, connectivityScope: scope, gwAllocChecker: true };
   }
+
+  /** On a swarm's manager, once for each network: what the hosts will be given as its options. Refuses here what they would. */
+  async allocateNetwork({ networkId, options }: AllocateNetworkRequest): Promise<Readonly<Record<string, string>>> {
+    parseNetworkOptions(options, this.#parts.services);
+    const allocated = { 'cleat.network': networkId, ...options, 'cleat.allocated': 'true' };
+    readOverlayOptions(allocated, this.#parts.config());
+    return allocated;
+  }
+
+  /** Nothing was kept for it. */
+  async freeNetwork(): Promise<void> {}
 
   override async createNetwork(request: CreateNetworkRequest): Promise<void> {
     const { config, socket } = this.#parts;
     const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
-    const parts = this.#memberParts();
-    const { position } = findUnderlay(socket, options.peers, config().address);
-    for (const { pool } of [...request.ipv4, ...request.ipv6]) shareOf(pool, position, options.shares);
+    const parts = this.#parts.member(options);
+    const { position } = findOwnUnderlay(socket, options, config());
+    if (!options.store && !options.allocated)
+      for (const { pool } of [...request.ipv4, ...request.ipv6]) shareOf(pool, position, options.shares);
     const known = this.records.networks.get(request.networkId) !== undefined;
     await super.createNetwork(request);
     try {
       if (!this.members.has(request.networkId)) this.#join(request.networkId, parts);
+      await this.members.get(request.networkId)?.define();
       this.members.get(request.networkId)?.open();
     } catch (error) {
       if (!known) await this.deleteNetwork(request);
@@ -70,7 +93,7 @@ export class OverlayDriver extends BridgeDriver {
     const { address, addressIPv6 } = request.interface;
     const addresses = [address, addressIPv6].filter((one) => one !== undefined);
     if (member && this.records.endpoints.get(request.endpointId) === undefined) {
-      for (const one of addresses) this.#checkAddress(member, one);
+      for (const one of addresses) await this.#checkAddress(member, one);
     }
     return await super.createEndpoint(request);
   }
@@ -83,7 +106,8 @@ export class OverlayDriver extends BridgeDriver {
   restoreMembers(): void {
     for (const [networkId] of this.records.networks.entries()) {
       try {
-        this.#join(networkId, this.#memberParts());
+        const options = readOverlayOptions(this.network(networkId).options, this.#parts.config());
+        this.#join(networkId, this.#parts.member(options));
         this.members.get(networkId)?.open();
       } catch (error) {
         this.#parts.log.warn({ err: error, network: networkId }, 'a network has no connection to other hosts');
@@ -114,13 +138,6 @@ export class OverlayDriver extends BridgeDriver {
     this.onMember(member);
   }
 
-  #memberParts(): MemberParts {
-    if (this.#parts.member) return this.#parts.member;
-    throw new PluginError('NET_OVERLAY_CONFIG', 'this daemon has no secret to know the other hosts by', {
-      hint: 'put "overlay": {"secretFile": "/etc/cleat/overlay.secret"} into the configuration of cleat-networkd on every host',
-    });
-  }
-
   #refuseTaken(networkId: string, { name, vni }: OverlayOptions): void {
     for (const member of this.members.values()) {
       if (member.networkId === networkId) continue;
@@ -133,23 +150,19 @@ export class OverlayDriver extends BridgeDriver {
     }
   }
 
-  #checkAddress(member: Member, address: string): void {
-    const position = member.underlay?.position;
-    if (position === undefined) return;
-    checkShare(
-      address,
-      member.plan.pools.map(({ pool }) => shareOf(pool, position, member.options.shares)),
-    );
+  async #checkAddress(member: Member, address: string): Promise<void> {
+    await member.checkAddress(address);
     const bare = address.slice(0, address.indexOf('/'));
     const holder = member.holderOf(bare);
-    if (!holder) return;
+    // One who gives an address away again knows that it is free, before everybody else does.
+    if (!holder || member.options.allocated) return;
     throw new PluginError('NET_ADDRESS_DUPLICATE', `${bare} is in use by a container on ${holder.hostName}`);
   }
 }
 
-function findMtu({ socket, config }: OverlayParts, { peers }: OverlayOptions): number {
+function findMtu({ socket, config }: OverlayParts, options: OverlayOptions): number {
   try {
-    return findUnderlay(socket, peers, config().address).mtu;
+    return findOwnUnderlay(socket, options, config()).mtu;
   } catch {
     // The address may come later; joining tells.
     return fallbackMtu;

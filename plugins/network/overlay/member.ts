@@ -4,25 +4,27 @@
  */
 import { findLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import { type Cidr, cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
+import { formatIp } from '../address/ip.ts';
 import type { BridgePlan } from '../bridge/plan.ts';
 import type { Directory } from '../dns/directory.ts';
 import { vxlanName } from '../link/names.ts';
 import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
+import type { OverlayConfig } from './config.ts';
 import type { ControlPlane, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import { ensureVxlan, removeVxlan } from './device.ts';
 import { Forwarding } from './forwarding.ts';
 import { localNames, remoteContribution } from './names.ts';
 import type { OverlayOptions } from './options.ts';
 import { judge, type RemoteHost } from './remote.ts';
-import { findUnderlay, type Underlay } from './underlay.ts';
+import { checkShare, shareOf } from './share.ts';
+import { findOwnUnderlay, type Underlay } from './underlay.ts';
 
 export interface MemberParts {
   readonly socket: RouteSocket;
   readonly registry: NetworkRegistry;
   readonly plane: ControlPlane;
-  /** This host's address among the peers, where the configuration names it. */
-  readonly address: string | undefined;
-  readonly leaseMs: () => number;
+  readonly config: () => OverlayConfig;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -32,7 +34,6 @@ export class Member {
   readonly plan: BridgePlan;
   readonly #parts: MemberParts;
   readonly #forwarding: Forwarding;
-  readonly #since = performance.now();
   /** What the others were told, by endpoint; the text tells whether it has changed. */
   readonly #told = new Map<string, string>();
   #underlay: Underlay | undefined;
@@ -64,8 +65,8 @@ export class Member {
 
   /** Builds what is missing, in the kernel and towards the others; may be repeated. Throws NET_OVERLAY_PEERS and NET_LINK. */
   open(): void {
-    const { socket, address } = this.#parts;
-    const underlay = findUnderlay(socket, this.options.peers, address);
+    const { socket, config } = this.#parts;
+    const underlay = findOwnUnderlay(socket, this.options, config());
     const moved = underlay.address !== this.#underlay?.address;
     const { vni, port } = this.options;
     const vxlan = ensureVxlan(socket, {
@@ -79,6 +80,33 @@ export class Member {
     this.#forwarding.load(vxlan.index, vxlan.master);
     if (moved) this.#announce();
     this.settle();
+  }
+
+  /** Agrees with the other hosts on what the network is, where there is a store. Throws NET_OVERLAY_DIFFERS, NET_OVERLAY_STORE. */
+  async define(): Promise<void> {
+    const { socket, config, plane } = this.#parts;
+    const underlay = findOwnUnderlay(socket, this.options, config());
+    await plane.define({ ...this.#own(underlay), endpoints: [] });
+  }
+
+  /** The ranges that this host gives addresses of. */
+  ranges(): Cidr[] {
+    const { name, peers, shares, store } = this.options;
+    if (this.options.allocated) return [];
+    const pools = this.plan.pools.map(({ pool }) => pool);
+    if (store) return pools.flatMap((pool) => this.#parts.plane.held(name, pool));
+    const position = this.#underlay ? peers.indexOf(this.#underlay.address) : -1;
+    return position < 0 ? [] : pools.map((pool) => shareOf(pool, position, shares));
+  }
+
+  /** Throws NET_OVERLAY_SHARE for an address (CIDR form) that is another host's to give, and NET_OVERLAY_STORE. */
+  async checkAddress(address: string): Promise<void> {
+    if (this.options.allocated) return;
+    const { ip } = parseInterfaceAddress(address);
+    if (this.ranges().some((range) => cidrHasIp(range, ip))) return;
+    const pool = this.plan.pools.map((one) => one.pool).find((one) => cidrHasIp(parseCidr(one), ip));
+    if (this.options.store && pool !== undefined) await this.#parts.plane.claim(this.options.name, pool, formatIp(ip));
+    else if (this.#underlay) checkShare(ip, this.ranges());
   }
 
   /** Whether the kernel still has the network's links as they were. */
@@ -112,6 +140,7 @@ export class Member {
     if (this.#told.get(shared.id) === text) return;
     this.#told.set(shared.id, text);
     this.#parts.plane.change(this.options.name, { kind: 'put', endpoint: shared });
+    if (endpoint.addresses.some((address) => this.holderOf(address))) this.settle();
   }
 
   tellAll(): void {
@@ -131,17 +160,20 @@ export class Member {
   settle(): void {
     const underlay = this.#underlay;
     if (underlay === undefined) return;
-    const { name, peers } = this.options;
+    const { name } = this.options;
     const own = this.#own(underlay);
     const parts = this.#parts.plane.remoteParts(name);
-    this.#remotes = parts.map((part) => judge(part, own, peers));
+    this.#remotes = parts.map((part) => judge(part, own, this.options));
     this.#complain();
     const usable = this.#remotes.filter(({ problem }) => problem === undefined);
-    const silent = new Set(usable.map(({ host }) => host)).size < peers.length - 1;
-    // After a start the kernel still has what was known; it stays until everybody has spoken or their leases are over.
-    const keep = silent && performance.now() - this.#since < this.#parts.leaseMs();
+    // After a start the kernel still has what was known.
+    const keep = !this.#parts.plane.knowsAll(name);
+    // What this host has itself it knows better: somebody's word may be from before.
+    const here = new Set(this.#parts.registry.endpoints(this.networkId).flatMap(({ addresses }) => addresses));
     const remotes = usable.flatMap(({ host, endpoints }) =>
-      endpoints.map(({ addresses, mac }) => ({ addresses, mac, host })),
+      endpoints
+        .filter(({ addresses }) => !addresses.some((address) => here.has(address)))
+        .map(({ addresses, mac }) => ({ addresses, mac, host })),
     );
     const { added, removed } = this.#forwarding.settle({ hosts: usable.map(({ host }) => host), remotes }, keep);
     if (added + removed > 0) this.#parts.log.info({ network: name, added, removed }, 'entries of other hosts changed');

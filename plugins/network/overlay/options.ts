@@ -21,20 +21,29 @@ export const overlaySchema = {
   shares: integer('cleat.shares', { min: 1, max: 65_536 }),
   // 4789 is IANA's number for VXLAN.
   port: integer('cleat.port', { min: 1, max: 65_535, otherwise: 4789 }),
+  /** One place gives the addresses of all hosts: a swarm's manager. Set by AllocateNetwork, not by people. */
+  allocated: flag('cleat.allocated', { otherwise: false }),
   encrypted: flag('encrypted', { otherwise: false }),
   encryption: text('cleat.encryption', { empty: true }),
 } satisfies OptionSchema;
 
 /** Defaults for every network, from the configuration. */
-type Configured = Pick<OverlayOptions, 'peers' | 'shares'>;
+interface Configured extends Pick<OverlayOptions, 'peers' | 'shares'> {
+  readonly etcd?: object;
+}
 
 export interface OverlayOptions {
   /** What the network is called among the hosts. */
   readonly name: string;
   readonly vni: number;
+  /** Empty where the hosts know each other by the store. */
   readonly peers: readonly string[];
+  readonly store: boolean;
+  /** Equal parts of each subnet, one for each peer; 0 where the store says whose an address is. */
   readonly shares: number;
   readonly port: number;
+  /** Addresses are unique because one place gives them: hosts have no parts of the subnet. */
+  readonly allocated: boolean;
 }
 
 /** Throws PROTO_OPTION, and PROTO_UNSUPPORTED for what would otherwise be less than the user asked for. */
@@ -64,9 +73,19 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
     });
   }
   const peers = options.peers.length > 0 ? options.peers : configured.peers;
-  if (peers.length === 0) {
+  const store = peers.length === 0 && configured.etcd !== undefined;
+  if (store && options.shares !== undefined) {
+    throw new PluginError(
+      'PROTO_OPTION',
+      'cleat-overlay: cleat.shares goes with cleat.peers, and this host has a store',
+      {
+        hint: 'give "shares" in the configuration, the same on every host',
+      },
+    );
+  }
+  if (peers.length === 0 && !store) {
     throw new PluginError('PROTO_OPTION', `cleat-overlay: nobody is named as a host of the network ${name}`, {
-      hint: 'give -o cleat.peers=ADDRESS,ADDRESS…, the same list on every host, or "peers" in the configuration',
+      hint: 'give -o cleat.peers=ADDRESS,ADDRESS…, the same list on every host, or "peers" or "etcd" in the configuration',
     });
   }
   if (new Set(peers).size < peers.length || new Set(peers.map((peer) => peer.includes(':'))).size > 1) {
@@ -75,8 +94,16 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
       `cleat-overlay: peers ${peers.join(', ')} are not all different or of two families`,
     );
   }
-  const shares = Math.max(options.shares ?? configured.shares, peers.length);
-  return { name, vni: options.vni ?? vniOf(name), peers, shares, port: options.port };
+  const shares = store || options.allocated ? 0 : Math.max(options.shares ?? configured.shares, peers.length);
+  return {
+    name,
+    vni: options.vni ?? vniOf(name),
+    peers,
+    store,
+    shares,
+    port: options.port,
+    allocated: options.allocated,
+  };
 }
 
 /** The same on every host. The upper half: the lower numbers are those that people and Docker's swarm (from 4096 on) choose. */

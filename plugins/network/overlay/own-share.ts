@@ -2,13 +2,12 @@
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { type Cidr, formatCidr } from '../address/cidr.ts';
-import { readOverlayConfig } from './config.ts';
+import type { OverlayConfig } from './config.ts';
 import { shareOf } from './share.ts';
 import { findUnderlay } from './underlay.ts';
 
 /** By the hosts that the configuration names. Throws NET_OVERLAY_CONFIG, NET_OVERLAY_PEERS and NET_OVERLAY_SHARE. */
-export function ownShare(socket: RouteSocket, section: unknown, pool: Cidr): Cidr {
-  const { peers, shares, address } = readOverlayConfig(section);
+export function ownShare(socket: RouteSocket, { peers, shares, address }: OverlayConfig, pool: Cidr): Cidr {
   if (peers.length === 0) {
     throw new PluginError('NET_OVERLAY_CONFIG', `nobody is named to share ${formatCidr(pool)} with`, {
       hint: 'put "peers" into the part "overlay" of the configuration, or give --ip-range and no --ipam-opt cleat.network',

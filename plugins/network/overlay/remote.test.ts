@@ -19,7 +19,7 @@ const network: SharedNetwork = {
 };
 const other = { ...network, host: '192.0.2.2' };
 const look = (given: Partial<SharedNetwork>) =>
-  judge({ node: 'n', hostName: 'b', network: { ...other, ...given } }, network, peers);
+  judge({ node: 'n', hostName: 'b', network: { ...other, ...given } }, network, { peers, allocated: false });
 
 test('a host is believed what is its own, and nothing else', () => {
   const endpoints = [endpoint('good', '10.9.0.70'), endpoint('mine', '10.9.0.5'), endpoint('outside', '192.0.2.1')];

@@ -1,7 +1,8 @@
 /** What of the others' word is believed: only what fits the network as this host has it. Pure. */
-import { type Cidr, cidrHasIp } from '../address/cidr.ts';
+import { type Cidr, cidrHasIp, parseCidr } from '../address/cidr.ts';
 import { findIp } from '../address/ip.ts';
 import type { RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
+import type { OverlayOptions } from './options.ts';
 import { shareOf } from './share.ts';
 
 /** One host's part of a network, judged. */
@@ -17,14 +18,23 @@ export interface RemoteHost {
   readonly refused: number;
 }
 
-/** `own`: this host's part; `peers`: the hosts of the network, in the order that gives the shares. */
-export function judge(part: RemotePart, own: Omit<SharedNetwork, 'endpoints'>, peers: readonly string[]): RemoteHost {
+/**
+ * `own`: this host's part; `peers`: the hosts of the network, in the order that gives the shares; `allocated`: addresses come
+ * from one place for all hosts, so none is anybody's to give.
+ */
+export function judge(
+  part: RemotePart,
+  own: Omit<SharedNetwork, 'endpoints'>,
+  { peers, allocated }: Pick<OverlayOptions, 'peers' | 'allocated'>,
+): RemoteHost {
   const { node, hostName, network } = part;
   const base = { node, hostName, host: network.host, attributes: network.attributes };
-  const problem = findProblem(network, own, peers);
+  const problem = findProblem(network, own, part.ranges === undefined ? peers : undefined);
   if (problem !== undefined) return { ...base, endpoints: [], problem, refused: 0 };
   const position = peers.indexOf(network.host);
-  const shares = own.pools.map((pool) => shareOf(pool, position, own.shares));
+  const shares = allocated
+    ? own.pools.map(parseCidr)
+    : (part.ranges?.map(parseCidr) ?? own.pools.map((pool) => shareOf(pool, position, own.shares)));
   const endpoints = network.endpoints.filter(({ addresses }) => addresses.every((address) => isIn(address, shares)));
   return { ...base, endpoints, refused: network.endpoints.length - endpoints.length };
 }
@@ -32,10 +42,10 @@ export function judge(part: RemotePart, own: Omit<SharedNetwork, 'endpoints'>, p
 function findProblem(
   network: SharedNetwork,
   own: Omit<SharedNetwork, 'endpoints'>,
-  peers: readonly string[],
+  peers: readonly string[] | undefined,
 ): string | undefined {
   if (network.host === own.host) return `it uses this host's address ${own.host}`;
-  if (!peers.includes(network.host)) return `${network.host} is not among the peers here`;
+  if (peers?.includes(network.host) === false) return `${network.host} is not among the peers here`;
   const differing = (['vni', 'port', 'shares'] as const).find((name) => network[name] !== own[name]);
   if (differing !== undefined) return `its ${differing} is ${network[differing]}, here it is ${own[differing]}`;
   const lists = (['pools', 'gateways'] as const).find((name) => network[name].join() !== own[name].join());

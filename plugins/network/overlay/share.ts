@@ -3,8 +3,8 @@
  * whoever is reachable. Pure.
  */
 import { PluginError } from '../../sdk/errors.ts';
-import { type Cidr, cidrHasIp, formatCidr, parseCidr, parseInterfaceAddress, subnetAt } from '../address/cidr.ts';
-import { addressBits, formatIp } from '../address/ip.ts';
+import { type Cidr, cidrHasIp, formatCidr, parseCidr, subnetAt } from '../address/cidr.ts';
+import { addressBits, formatIp, type Ip } from '../address/ip.ts';
 
 /** `shares` is rounded up to a power of two, so that a share is a block like any other. */
 export function shareOf(pool: string, index: number, shares: number): Cidr {
@@ -18,9 +18,8 @@ export function shareOf(pool: string, index: number, shares: number): Cidr {
   return subnetAt(cidr, prefix, BigInt(index));
 }
 
-/** Throws NET_OVERLAY_SHARE for an address (CIDR form) that is another host's to give. */
-export function checkShare(address: string, shares: readonly Cidr[]): void {
-  const { ip } = parseInterfaceAddress(address);
+/** Throws NET_OVERLAY_SHARE for an address that is another host's to give. */
+export function checkShare(ip: Ip, shares: readonly Cidr[]): void {
   const own = shares.filter(({ family }) => family === ip.family);
   if (own.some((share) => cidrHasIp(share, ip))) return;
   const ranges = own.map(formatCidr).join(', ');

@@ -1,9 +1,14 @@
 /** This host among its peers: which of the addresses is its own, and what fits through the wire behind it. */
+
+import { KernelError } from '../../linux/errors.ts';
 import { listAddresses } from '../../linux/netlink/address.ts';
 import { getLink } from '../../linux/netlink/link.ts';
+import { getRoute } from '../../linux/netlink/route.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { findIp, sameIp } from '../address/ip.ts';
+import type { OverlayConfig } from './config.ts';
+import type { OverlayOptions } from './options.ts';
 
 export interface Underlay {
   /** As it stands in the list of peers. */
@@ -15,6 +20,33 @@ export interface Underlay {
 
 /** RFC 7348 §5: outer Ethernet is not counted; IP, UDP 8, VXLAN 8, inner Ethernet 14. */
 const overhead = { 4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14 } as const;
+
+/** By the peers of the network, or the way to the store. Throws NET_OVERLAY_PEERS. */
+export function findOwnUnderlay(
+  socket: RouteSocket,
+  { peers, store }: Pick<OverlayOptions, 'peers' | 'store'>,
+  { address, etcd }: Pick<OverlayConfig, 'address' | 'etcd'>,
+): Underlay {
+  if (!store) return findUnderlay(socket, peers, address);
+  return findUnderlay(socket, [address ?? addressTowards(socket, etcd?.endpoints ?? [])]);
+}
+
+/** The address that this host reaches the store by. */
+function addressTowards(socket: RouteSocket, endpoints: readonly string[]): string {
+  for (const endpoint of endpoints) {
+    const host = new URL(endpoint).hostname.replace(/^\[(.*)\]$/, '$1');
+    if (findIp(host) === undefined) continue;
+    try {
+      const { type, source } = getRoute(socket, host);
+      if (type === 'unicast' && source !== undefined) return source;
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+    }
+  }
+  throw new PluginError('NET_OVERLAY_PEERS', 'the address by which the other hosts reach this one is not known', {
+    hint: 'give "address" in the part "overlay" of the configuration',
+  });
+}
 
 /** Throws NET_OVERLAY_PEERS when the host is none of the peers. */
 export function findUnderlay(socket: RouteSocket, peers: readonly string[], configured?: string): Underlay {

@@ -1,4 +1,5 @@
 /** The control plane without a store: every host tells each of its peers what it has, over connections of its own. */
+import type { Cidr } from '../../address/cidr.ts';
 import {
   applyChange,
   type ControlPlane,
@@ -30,6 +31,8 @@ export interface ExchangeParts {
 interface Announced {
   network: SharedNetwork;
   readonly peers: ReadonlySet<string>;
+  /** When it was announced first, of the clock that only goes forward. */
+  readonly since: number;
 }
 
 export class Exchange implements ControlPlane {
@@ -52,7 +55,12 @@ export class Exchange implements ControlPlane {
   }
 
   announce(network: SharedNetwork, peers: readonly string[]): void {
-    this.#announced.set(network.name, { network, peers: new Set(peers.filter((peer) => peer !== network.host)) });
+    const since = this.#announced.get(network.name)?.since ?? performance.now();
+    this.#announced.set(network.name, {
+      network,
+      peers: new Set(peers.filter((peer) => peer !== network.host)),
+      since,
+    });
     this.#connect();
     this.#send(network.name, { kind: 'network', network });
   }
@@ -72,6 +80,23 @@ export class Exchange implements ControlPlane {
 
   remoteParts(networkName: string): RemotePart[] {
     return this.#inbox.parts(networkName);
+  }
+
+  knowsAll(networkName: string): boolean {
+    const announced = this.#announced.get(networkName);
+    if (!announced || performance.now() - announced.since > this.#parts.leaseMs()) return true;
+    return new Set(this.remoteParts(networkName).map(({ network }) => network.host)).size >= announced.peers.size;
+  }
+
+  /** They tell each other, and judge: there is nobody to ask. */
+  async define(): Promise<void> {}
+
+  held(): readonly Cidr[] {
+    return [];
+  }
+
+  async claim(): Promise<void> {
+    throw new Error('peers have fixed shares');
   }
 
   peers(): PeerStatus[] {

@@ -1,0 +1,181 @@
+/**
+ * What etcd has of one network, as this host knows it: a snapshot, then every change. Pure.
+ *
+ * What a new snapshot lacks stays for a moment before it is believed to be gone: after a loss of the store (a backup put back,
+ * leases that ran out while it was away) the living hosts write their records again within that time, and the traffic to them
+ * must not stop. What is deleted while we watch is gone at once.
+ */
+import type { RemotePart, SharedEndpoint, SharedNetwork } from '../control-plane.ts';
+import { object, RecordError, readEndpoint, readNetwork, text } from '../shared-records.ts';
+import type { Snapshot, WatchBatch } from './connection.ts';
+import { type NetworkKey, readKey } from './keys.ts';
+import type { KeyValue } from './rpc_pb.ts';
+
+/** Longer than a host takes to come back to the store and write. */
+const fadeMs = 1500;
+
+type Value = NetworkKey &
+  (
+    | { readonly kind: 'host'; readonly hostName: string; readonly network: SharedNetwork }
+    | { readonly kind: 'endpoint'; readonly endpoint: SharedEndpoint }
+    | { readonly kind: 'block'; readonly owner: string }
+  );
+
+/** One of this host's own records, as etcd has it. */
+export interface OwnRecord {
+  readonly text: string;
+  readonly lease: bigint;
+}
+
+interface Observed extends OwnRecord {
+  readonly value: Value;
+  readonly revision: bigint;
+}
+
+export class NetworkView {
+  readonly #prefix: string;
+  readonly #node: string;
+  readonly #now: () => number;
+  readonly #records = new Map<string, Observed>();
+  /** Missing in the last snapshot → until when they are still held true. */
+  readonly #fading = new Map<string, number>();
+  #parts: RemotePart[] | undefined;
+  #synced = false;
+  #broken = 0;
+
+  /** `now`: milliseconds that only go forward. */
+  constructor(prefix: string, node: string, now: () => number = () => performance.now()) {
+    this.#prefix = prefix;
+    this.#node = node;
+    this.#now = now;
+  }
+
+  /** Whether the store has been read since this daemon began. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Records that could not be understood, of the last snapshot and since. */
+  get broken(): number {
+    return this.#broken;
+  }
+
+  get fading(): boolean {
+    return this.#fading.size > 0;
+  }
+
+  reset({ entries }: Snapshot): void {
+    const before = new Set(this.#records.keys());
+    this.#broken = 0;
+    this.#fading.clear();
+    for (const entry of entries) {
+      const rest = this.#restOf(entry);
+      before.delete(rest);
+      this.#put(rest, entry);
+    }
+    for (const rest of before) {
+      if (this.#isOwn(rest) || !this.#synced) this.#records.delete(rest);
+      else this.#fading.set(rest, this.#now() + fadeMs);
+    }
+    this.#synced = true;
+    this.#parts = undefined;
+  }
+
+  /** Whether others' records are different now. */
+  apply({ events }: WatchBatch): boolean {
+    let changed = false;
+    for (const { type, kv } of events) {
+      if (kv === undefined) continue;
+      const rest = this.#restOf(kv);
+      const known = this.#records.get(rest);
+      // Our own writes are noted when they are answered, which may be before the watch tells of older ones.
+      if (known && known.revision >= kv.modRevision && !this.#fading.has(rest)) continue;
+      this.#fading.delete(rest);
+      if (type === 0) this.#put(rest, kv);
+      else this.#records.delete(rest);
+      changed ||= !this.#isOwn(rest);
+    }
+    if (changed) this.#parts = undefined;
+    return changed;
+  }
+
+  /** Forgets what nobody has written again; whether there was something. */
+  fade(): boolean {
+    const over = [...this.#fading].filter(([, until]) => until <= this.#now());
+    for (const [rest] of over) {
+      this.#fading.delete(rest);
+      this.#records.delete(rest);
+    }
+    if (over.length > 0) this.#parts = undefined;
+    return over.length > 0;
+  }
+
+  /** A write of ours that etcd has answered. */
+  wrote(rest: string, record: OwnRecord | undefined, revision: bigint): void {
+    if (record === undefined) this.#records.delete(rest);
+    else this.#note(rest, record, revision);
+  }
+
+  /** This host's records, by the rest of their keys. */
+  own(): ReadonlyMap<string, OwnRecord> {
+    return new Map([...this.#records].filter(([rest]) => this.#isOwn(rest)));
+  }
+
+  parts(): RemotePart[] {
+    this.#parts ??= this.#build();
+    return this.#parts;
+  }
+
+  #build(): RemotePart[] {
+    const endpoints = new Map<string, SharedEndpoint[]>();
+    const ranges = new Map<string, string[]>();
+    const add = <T>(lists: Map<string, T[]>, node: string, item: T) => {
+      const list = lists.get(node);
+      if (list) list.push(item);
+      else lists.set(node, [item]);
+    };
+    for (const { value } of this.#records.values()) {
+      if (value.kind === 'endpoint') add(endpoints, value.node, value.endpoint);
+      if (value.kind === 'block') add(ranges, value.owner, value.block);
+    }
+    return [...this.#records.values()].flatMap(({ value }) => {
+      if (value.kind !== 'host' || value.node === this.#node) return [];
+      const { node, hostName } = value;
+      const network = { ...value.network, endpoints: endpoints.get(node) ?? [] };
+      return [{ node, hostName, network, ranges: ranges.get(node) ?? [] }];
+    });
+  }
+
+  #put(rest: string, { value, lease, modRevision }: KeyValue): void {
+    this.#note(rest, { text: Buffer.from(value).toString(), lease }, modRevision);
+  }
+
+  #note(rest: string, record: OwnRecord, revision: bigint): void {
+    const key = readKey(rest);
+    if (key === undefined) return;
+    try {
+      this.#records.set(rest, { ...record, revision, value: readValue(key, record.text) });
+    } catch (error) {
+      if (!(error instanceof RecordError || error instanceof SyntaxError)) throw error;
+      this.#broken++;
+      this.#records.delete(rest);
+    }
+  }
+
+  #isOwn(rest: string): boolean {
+    const key = readKey(rest);
+    return key !== undefined && key.kind !== 'block' && key.node === this.#node;
+  }
+
+  #restOf({ key }: KeyValue): string {
+    return Buffer.from(key).toString().slice(this.#prefix.length);
+  }
+}
+
+function readValue(key: NetworkKey, json: string): Value {
+  const given = object(JSON.parse(json));
+  if (key.kind === 'endpoint') return { ...key, endpoint: readEndpoint({ ...given, id: key.id }) };
+  if (key.kind === 'block') return { ...key, owner: text(given, 'node', 64) };
+  const network = readNetwork({ ...object(given['network']), endpoints: [] });
+  return { ...key, hostName: text(given, 'hostName', 253), network };
+}
