@@ -3,6 +3,7 @@
 import type { Command } from './command.ts';
 import type { Finding } from './doctor/check.ts';
 import { networkChecks } from './doctor/network.ts';
+import { overlayChecks } from './doctor/overlay.ts';
 import { processChecks } from './doctor/process.ts';
 import { volumeChecks } from './doctor/volume.ts';
 import { exitCodes } from './exit.ts';
@@ -27,7 +28,7 @@ export const doctorCommand: Command<DoctorOptions> = {
       .example('$0 doctor', 'look at everything')
       .example('$0 doctor cleat-nfs --json', 'one driver, for a program'),
   run: async (args) => {
-    const all = [...processChecks(args.stateDir), ...networkChecks(), ...volumeChecks()];
+    const all = [...processChecks(args.stateDir), ...networkChecks(), ...overlayChecks(args.runDir), ...volumeChecks()];
     const checks = all.filter(
       (check) => args.driver === undefined || check.driver === args.driver || check.driver === 'all',
     );

@@ -242,4 +242,25 @@ for (const [cidr, subPool] of [
   });
 }
 
+test('of a subnet that hosts share only own blocks are given, and the gateway is the same for everybody', () => {
+  const blocks = ['10.0.0.32/30'];
+  const test = new TestPool('10.0.0.0/24', undefined, settings);
+  const shared = new Pool(parseCidr('10.0.0.0/24'), undefined, settings, () => blocks.map(parseCidr));
+  Object.assign(test, { pool: shared });
+  assert.is(test.request({ kind: 'gateway' }), '10.0.0.1');
+  const given = Array.from({ length: 4 }, () => test.request());
+  assert.equal(given, ['10.0.0.32', '10.0.0.33', '10.0.0.34', '10.0.0.35']);
+  assert.is(shared.hasFree(), false);
+  assert.throws(() => test.request(), /all 4 of 10\.0\.0\.32 to 10\.0\.0\.35 are in use/);
+  blocks.push('10.0.0.8/30');
+  assert.equal(Array.from({ length: 4 }, () => test.request()).sort(), [
+    '10.0.0.10',
+    '10.0.0.11',
+    '10.0.0.8',
+    '10.0.0.9',
+  ]);
+  test.release('10.0.0.33');
+  assert.is(test.request(), '10.0.0.33', 'kept back, and given when there is nothing else');
+});
+
 test.run();

@@ -14,12 +14,14 @@ import {
 import { AddressBlocks } from './address-blocks.ts';
 import type { EtcdConfig } from './config.ts';
 import { remove } from './connection.ts';
-import { defineNetwork } from './definition.ts';
+import { defineNetwork, removeUnused } from './definition.ts';
 import { Keys } from './keys.ts';
 import { NetworkSync } from './network-sync.ts';
 import { type Session, SessionKeeper, storeError } from './session.ts';
 
 const longestRenewalMs = 10_000;
+/** For all that a verb asks of the store. */
+const verbMs = 3500;
 
 export interface EtcdPlaneParts {
   readonly config: EtcdConfig;
@@ -46,6 +48,8 @@ export class EtcdPlane implements ControlPlane {
   readonly #networks = new Map<string, SharedNetwork>();
   readonly #leases: Table<HostLease>;
   readonly #keeper: SessionKeeper;
+  /** The session that new networks are followed in. */
+  #following: Session | undefined;
   /** That all records of this host are under. */
   #lease: bigint | undefined;
 
@@ -78,8 +82,8 @@ export class EtcdPlane implements ControlPlane {
       sync = new NetworkSync({ name, keys: this.#keys, node, hostName, log, onChange: () => onChange([name]) });
       this.#syncs.set(name, sync);
       sync.announce(network);
-      const { session } = this.#keeper;
-      if (session) session.run(this.#follow(session, sync));
+      const session = this.#following;
+      if (session && !session.signal.aborted) session.run(this.#follow(session, sync));
     } else {
       sync.announce(network);
     }
@@ -164,6 +168,7 @@ export class EtcdPlane implements ControlPlane {
     const lease = this.#lease;
     await this.#dropLeftovers(session, lease);
     await this.blocks.begin(session);
+    this.#following = session;
     for (const sync of this.#syncs.values()) session.run(this.#follow(session, sync));
     session.run(this.#keep(session, lease));
   }
@@ -177,7 +182,9 @@ export class EtcdPlane implements ControlPlane {
         this.#parts.log.warn({ err: error, network: network.name }, 'the store has another network by this name');
       });
     }
-    await sync.run(session, this.#lease ?? 0n);
+    // Again when it was announced anew while its end was written.
+    do await sync.run(session, this.#lease ?? 0n);
+    while (!sync.withdrawn && !session.signal.aborted);
     if (sync.withdrawn && network && this.#syncs.get(network.name) === sync) this.#syncs.delete(network.name);
   }
 
@@ -191,19 +198,28 @@ export class EtcdPlane implements ControlPlane {
   }
 
   /** Of networks that were deleted while the store, or this daemon, was away. */
-  async #dropLeftovers({ connection }: Session, lease: bigint): Promise<void> {
+  async #dropLeftovers(session: Session, lease: bigint): Promise<void> {
+    const { connection } = session;
     const keys = await connection.leaseKeys(lease);
     const stray = keys.filter((key) => !this.#syncs.has(this.#keys.networkOf(key) ?? ''));
     for (const key of stray) await connection.transact({ success: [remove(key)] });
+    for (const name of new Set(stray.map((key) => this.#keys.networkOf(key) ?? '')))
+      await removeUnused(session, this.#keys, name);
   }
 }
 
-/** What failed on the way is the store's failure, in words for users. */
+/** In time for the engine; what failed on the way is the store's failure, in words for users. */
 async function answered<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(storeError('it did not answer in time')), verbMs);
+  });
   try {
-    return await work;
+    return await Promise.race([work, late]);
   } catch (error) {
     if (typeof (error as { code?: unknown }).code === 'string') throw error;
     throw storeError((error as Error).message, error);
+  } finally {
+    clearTimeout(timer);
   }
 }

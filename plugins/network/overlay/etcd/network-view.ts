@@ -138,12 +138,20 @@ export class NetworkView {
       if (value.kind === 'endpoint') add(endpoints, value.node, value.endpoint);
       if (value.kind === 'block') add(ranges, value.owner, value.block);
     }
-    return [...this.#records.values()].flatMap(({ value }) => {
-      if (value.kind !== 'host' || value.node === this.#node) return [];
-      const { node, hostName } = value;
-      const network = { ...value.network, endpoints: endpoints.get(node) ?? [] };
-      return [{ node, hostName, network, ranges: ranges.get(node) ?? [] }];
-    });
+    // An address on the underlay is one host's: of a host that was set up anew, the record of before says nothing any more.
+    const newest = new Map<string, Observed & { readonly value: { readonly kind: 'host' } }>();
+    for (const observed of this.#records.values()) {
+      const { value, revision } = observed;
+      if (value.kind !== 'host' || value.node === this.#node) continue;
+      const known = newest.get(value.network.host);
+      if (!known || known.revision < revision) newest.set(value.network.host, { ...observed, value });
+    }
+    return [...newest.values()].map(({ value: { node, hostName, network } }) => ({
+      node,
+      hostName,
+      network: { ...network, endpoints: endpoints.get(node) ?? [] },
+      ranges: ranges.get(node) ?? [],
+    }));
   }
 
   #put(rest: string, { value, lease, modRevision }: KeyValue): void {

@@ -81,7 +81,7 @@ export class SessionKeeper {
   #session: Session | undefined;
   #opening: Session | undefined;
   #state = 'connecting';
-  #waiting: ((session: Session) => void)[] = [];
+  readonly #waiting = new Set<(session: Session) => void>();
 
   constructor(parts: SessionKeeperParts) {
     this.#parts = parts;
@@ -100,11 +100,17 @@ export class SessionKeeper {
   /** Throws NET_OVERLAY_STORE when there is none for too long. */
   async wait(): Promise<Session> {
     if (this.#session) return this.#session;
-    let timer: NodeJS.Timeout | undefined;
     return await new Promise<Session>((resolve, reject) => {
-      this.#waiting.push(resolve);
-      timer = setTimeout(() => reject(storeError(this.#state)), patienceMs);
-    }).finally(() => clearTimeout(timer));
+      const take = (session: Session) => {
+        clearTimeout(timer);
+        resolve(session);
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.delete(take);
+        reject(storeError(this.#state));
+      }, patienceMs);
+      this.#waiting.add(take);
+    });
   }
 
   async close(): Promise<void> {
@@ -149,7 +155,8 @@ export class SessionKeeper {
       this.#state = 'connected';
       this.counts.sessions++;
       log.info({ endpoint, version: session.connection.version }, 'connected to the store');
-      for (const resolve of this.#waiting.splice(0)) resolve(session);
+      for (const take of this.#waiting) take(session);
+      this.#waiting.clear();
       await session.failed;
     } finally {
       this.#session = undefined;
