@@ -32,17 +32,18 @@ import {
   watchReadable,
 } from './syscall.ts';
 
+// Headers go as addresses, which are numbers below 2^47: turning a Buffer into a pointer at each call costs more than the rest of it.
 const library = koffi.load('libc.so.6');
-const recvmmsg = library.func('int recvmmsg(int, void *, uint, int, void *)') as unknown as (
+const recvmmsg = library.func('int recvmmsg(int, uintptr_t, uint, int, uintptr_t)') as unknown as (
   fd: number,
-  headers: Uint8Array,
+  headers: number,
   count: number,
   flags: number,
-  timeout: null,
+  timeout: 0,
 ) => number;
-const sendmmsg = library.func('int sendmmsg(int, void *, uint, int)') as unknown as (
+const sendmmsg = library.func('int sendmmsg(int, uintptr_t, uint, int)') as unknown as (
   fd: number,
-  headers: Uint8Array,
+  headers: number,
   count: number,
   flags: number,
 ) => number;
@@ -150,27 +151,29 @@ export function sendDatagram(fd: number, data: Uint8Array, peer: Uint8Array | nu
 }
 
 class Headers {
-  readonly bytes: Buffer;
+  /** Where they are in memory. */
+  readonly address: number;
   readonly words: Uint32Array;
   readonly pointers: BigUint64Array;
   readonly vectors: Buffer;
   readonly vectorWords: Uint32Array;
 
   constructor(slots: number, data: Buffer, size: number, addresses: Buffer) {
-    this.bytes = Buffer.alloc(slots * headerSize);
+    const bytes = Buffer.alloc(slots * headerSize);
+    this.address = Number(koffi.address(bytes));
     this.vectors = Buffer.alloc(slots * iovecSize);
-    this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, slots * (headerSize / 4));
-    this.pointers = new BigUint64Array(this.bytes.buffer, this.bytes.byteOffset, slots * (headerSize / 8));
+    this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, slots * (headerSize / 4));
+    this.pointers = new BigUint64Array(bytes.buffer, bytes.byteOffset, slots * (headerSize / 8));
     this.vectorWords = new Uint32Array(this.vectors.buffer, this.vectors.byteOffset, slots * (iovecSize / 4));
     const [dataAt, addressAt, vectorAt] = [data, addresses, this.vectors].map((buffer) =>
       BigInt(koffi.address(buffer)),
     );
     for (let i = 0; i < slots; i++) {
       const at = i * headerSize;
-      this.bytes.writeBigUInt64LE(addressAt! + BigInt(i * sockaddrSize), at);
-      this.bytes.writeUInt32LE(sockaddrIn6, at + 8);
-      this.bytes.writeBigUInt64LE(vectorAt! + BigInt(i * iovecSize), at + 16);
-      this.bytes.writeBigUInt64LE(1n, at + 24);
+      bytes.writeBigUInt64LE(addressAt! + BigInt(i * sockaddrSize), at);
+      bytes.writeUInt32LE(sockaddrIn6, at + 8);
+      bytes.writeBigUInt64LE(vectorAt! + BigInt(i * iovecSize), at + 16);
+      bytes.writeBigUInt64LE(1n, at + 24);
       this.vectors.writeBigUInt64LE(dataAt! + BigInt(i * size), i * iovecSize);
       this.vectors.writeBigUInt64LE(BigInt(size), i * iovecSize + 8);
     }
@@ -206,7 +209,7 @@ export class DatagramArena {
   /** Takes what has arrived; returns how many datagrams, 0 when there are none (or the socket reported an error of its path). */
   receive(fd: number): number {
     const { words } = this.#in;
-    const count = recvmmsg(fd, this.#in.bytes, this.slots, MSG_DONTWAIT, null);
+    const count = recvmmsg(fd, this.#in.address, this.slots, MSG_DONTWAIT, 0);
     if (count <= 0) return 0;
     for (let i = 0; i < count; i++) {
       // The kernel wrote the real length of the address there; it must hold the room again next time.
@@ -263,8 +266,7 @@ export class DatagramArena {
     let sent = 0;
     let at = 0;
     while (at < total) {
-      const from = at === 0 ? this.#out.bytes : this.#out.bytes.subarray(at * headerSize);
-      const count = sendmmsg(fd, from, total - at, MSG_DONTWAIT);
+      const count = sendmmsg(fd, this.#out.address + at * headerSize, total - at, MSG_DONTWAIT);
       if (count > 0) {
         at += count;
         sent += count;

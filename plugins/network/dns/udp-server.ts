@@ -2,6 +2,7 @@
  * Queries over UDP on one socket: the hot path. A wake-up takes what has arrived in one system call, answers from the view's table
  * without allocating, and sends in one system call; whatever is not ready there goes to the responder.
  */
+import { performance } from 'node:perf_hooks';
 import { DatagramArena, readSockaddr, sendDatagram, serveDatagrams } from '../../linux/datagram.ts';
 import { formatIp, ipFromBytes } from '../address/ip.ts';
 import type { Answer } from './answer.ts';
@@ -16,10 +17,8 @@ import { outcomeIndex } from './stats.ts';
 import type { View } from './view.ts';
 import { headerLength, rcodeName, typeName } from './wire.ts';
 
-/** Batches that one socket may take per wake-up before the others get their turn. */
-const batchesPerTurn = 8;
-/** A batch that was not even this full has emptied the socket: the next wake-up is cheaper than an empty look. */
-const nearlyEmpty = 4;
+/** How long one socket may be served per wake-up before the others get their turn. */
+const turnMs = 0.5;
 /** Budgets of clients that have nothing under way are dropped when there are this many. */
 const maxBudgets = 4096;
 
@@ -62,7 +61,8 @@ export class UdpServer {
     const seconds = now();
     const share = this.#share;
     const { only } = views;
-    for (let turn = 0; turn < batchesPerTurn; turn++) {
+    for (let turnEnd = 0; ; ) {
+      // Looking once more costs less than a wake-up, and a client that asks one question after the other has the next one there by then.
       const count = arena.receive(fd);
       if (count === 0) return;
       const startedAt = performance.now();
@@ -93,7 +93,8 @@ export class UdpServer {
       }
       arena.flush(fd);
       if (ready > 0 && view !== undefined) view.stats.took((performance.now() - startedAt) / 1000, ready);
-      if (count < nearlyEmpty) return;
+      if (turnEnd === 0) turnEnd = startedAt + turnMs;
+      else if (startedAt > turnEnd) return;
     }
   }
 
