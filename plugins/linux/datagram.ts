@@ -240,9 +240,12 @@ export class DatagramArena {
   }
 
   /** A copy of the peer's sockaddr, for a reply that comes later. */
-  copyPeer(slot: number): Buffer {
+  copyPeer(slot: number): Uint8Array {
     const at = slot * sockaddrSize;
-    return Buffer.from(this.#peers.subarray(at, at + (this.#peers[at] === AF_INET6 ? sockaddrIn6 : sockaddrIn)));
+    const length = this.#peers[at] === AF_INET6 ? sockaddrIn6 : sockaddrIn;
+    const copy = new Uint8Array(length);
+    for (let i = 0; i < length; i++) copy[i] = this.#peers[at + i]!;
+    return copy;
   }
 
   get replyOffset(): number {
@@ -263,21 +266,78 @@ export class DatagramArena {
   flush(fd: number): number {
     const total = this.#pending;
     this.#pending = 0;
-    let sent = 0;
-    let at = 0;
-    while (at < total) {
-      const count = sendmmsg(fd, this.#out.address + at * headerSize, total - at, MSG_DONTWAIT);
-      if (count > 0) {
-        at += count;
-        sent += count;
-      } else if (lastErrno() === EAGAIN) {
-        break;
-      } else {
-        // sendmmsg stops at the first message that fails: leave that one out.
-        at += 1;
-      }
+    return sendAll(fd, this.#out.address, total);
+  }
+}
+
+function sendAll(fd: number, headers: number, total: number): number {
+  let sent = 0;
+  let at = 0;
+  while (at < total) {
+    const count = sendmmsg(fd, headers + at * headerSize, total - at, MSG_DONTWAIT);
+    if (count > 0) {
+      at += count;
+      sent += count;
+    } else if (lastErrno() === EAGAIN) {
+      break;
+    } else {
+      // sendmmsg stops at the first message that fails: leave that one out.
+      at += 1;
     }
-    return sent;
+  }
+  return sent;
+}
+
+/**
+ * Datagrams that leave while one event is handled, sent together when it is over (in a microtask): one system call for each run of
+ * datagrams over the same socket. Close a socket only after `flush`.
+ */
+export class Outbox {
+  readonly #slotSize: number;
+  readonly #slots: number;
+  readonly #data: Buffer;
+  readonly #peers: Buffer;
+  readonly #headers: Headers;
+  readonly #flushLater = (): void => this.flush();
+  #fd = -1;
+  #pending = 0;
+
+  constructor(slots = 64, slotSize = 1536) {
+    this.#slots = slots;
+    this.#slotSize = slotSize;
+    this.#data = Buffer.alloc(slots * slotSize);
+    this.#peers = Buffer.alloc(slots * sockaddrSize);
+    this.#headers = new Headers(slots, this.#data, slotSize, this.#peers);
+  }
+
+  /** Whether nothing waits to be sent. */
+  get isEmpty(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** Takes a copy of `data`'s first `length` bytes, for a peer (a sockaddr) or over a connected socket. */
+  push(fd: number, data: Uint8Array, length: number, peer: Uint8Array | null): void {
+    if (this.#pending > 0 && (fd !== this.#fd || this.#pending === this.#slots)) this.flush();
+    if (length > this.#slotSize) {
+      sendDatagram(fd, data.subarray(0, length), peer);
+      return;
+    }
+    if (this.#pending === 0) queueMicrotask(this.#flushLater);
+    this.#fd = fd;
+    const index = this.#pending++;
+    const at = index * this.#slotSize;
+    for (let i = 0; i < length; i++) this.#data[at + i] = data[i]!;
+    this.#headers.vectorWords[index * 4 + 2] = length;
+    // A length of 0 means no address, wherever the pointer leads.
+    const peerLength = peer === null ? 0 : peer.length;
+    this.#headers.words[index * 16 + 2] = peerLength;
+    for (let i = 0; i < peerLength; i++) this.#peers[index * sockaddrSize + i] = peer![i]!;
+  }
+
+  flush(): void {
+    const total = this.#pending;
+    this.#pending = 0;
+    if (total > 0) sendAll(this.#fd, this.#headers.address, total);
   }
 }
 

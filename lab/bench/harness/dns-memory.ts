@@ -41,8 +41,11 @@ for (let i = 0; i < count; i++) {
 const view = directory.viewOf([networkId]);
 for (let i = 0; i < count; i++) {
   const message = encode({ type: 'query', id: 1, questions: [{ type: 'A', name: `name${i}` }] });
-  const reply = responder.respond(message, { view, transport: 'udp', client: { pending: 0 }, address: '', port: 0 });
-  if (!(reply instanceof Buffer) || reply[7] !== 1) throw new Error(`name${i} is not answered`);
+  let addresses = 0;
+  responder.respond(message, { view, transport: 'udp', client: { pending: 0 }, address: '', port: 0 }, (reply) => {
+    addresses = reply[7] ?? 0;
+  });
+  if (addresses !== 1) throw new Error(`name${i} is not answered`);
 }
 process.send?.(resident());
 // Keeps all of it reachable.

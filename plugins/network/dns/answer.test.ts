@@ -9,7 +9,7 @@ import { compile } from './compile.ts';
 import { Query, questionKey } from './query.ts';
 import { formatRdata, parseRecord } from './rdata.ts';
 import { resolve } from './resolver.ts';
-import { readResponse } from './response.ts';
+import { ownerOf, readResponse } from './response.ts';
 import { findType, typeName } from './wire.ts';
 import { Zone } from './zone.ts';
 
@@ -82,7 +82,7 @@ function readOurs(bytes: Buffer): string[] {
   assert.ok(response, 'well-formed');
   return (response?.records ?? []).map(
     (record) =>
-      `${record.name} ${typeName(record.type)} ${formatRdata(record.type, bytes, record.dataAt, record.end - record.dataAt)}`,
+      `${ownerOf(bytes, record)} ${typeName(record.type)} ${formatRdata(record.type, bytes, record.dataAt, record.end - record.dataAt)}`,
   );
 }
 
@@ -221,10 +221,11 @@ test('negative answers carry the SOA of their zone', () => {
     ['one.shop.internal', 0],
     ['nosuch.shop.internal', 3],
   ] as const) {
-    const response = readResponse(reply(ask(zone, name, 'AAAA')));
+    const bytes = reply(ask(zone, name, 'AAAA'));
+    const response = readResponse(bytes);
     assert.is(response?.rcode, rcode);
     assert.equal(
-      response?.records.map((record) => `${record.section} ${record.name} ${typeName(record.type)}`),
+      response?.records.map((record) => `${record.section} ${ownerOf(bytes, record)} ${typeName(record.type)}`),
       ['authority shop.internal SOA'],
     );
   }

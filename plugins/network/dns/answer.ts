@@ -48,6 +48,7 @@ function outcomeOf({ source, rcode, counts }: AnswerParts): Outcome {
 
 /** OPT of ours: root, type 41, 1232 bytes, rcode and version 0, no flags, no options. */
 export const optLength = 11;
+const noOffsets = new Uint16Array(0);
 const optRecord = Buffer.from([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
 
 export class Answer {
@@ -59,19 +60,19 @@ export class Answer {
   readonly body: Uint8Array;
   readonly counts: readonly [number, number, number];
   readonly #flags2: number;
-  readonly #authenticData: boolean;
+  readonly authenticData: boolean;
+  /** Seconds; 0 where nothing counts down. */
+  readonly storedAt: number;
   readonly #groupOffset: number;
   readonly #unit: number;
   readonly #count: number;
   readonly #rotation: Rotation;
   readonly #length: number;
-  readonly #ttlOffsets: Uint16Array | undefined;
+  readonly ttlOffsets: Uint16Array;
   #patchedAt: number;
   /** For the counters. */
   readonly outcome: number;
   readonly outcomeName: Outcome;
-  /** Set at each use; the cache gives used entries a second chance. */
-  used = false;
 
   constructor(parts: AnswerParts) {
     this.key = parts.key;
@@ -83,19 +84,15 @@ export class Answer {
     this.outcomeName = outcomeOf(parts);
     this.outcome = outcomeIndex[this.outcomeName];
     this.#flags2 = flagQr | (parts.authoritative ? flagAa : 0);
-    this.#authenticData = parts.authenticData ?? false;
+    this.authenticData = parts.authenticData ?? false;
     this.#groupOffset = parts.group?.offset ?? 0;
     this.#unit = parts.group?.unit ?? 0;
     this.#count = parts.group?.count ?? 0;
     this.#rotation = parts.group?.rotation ?? { next: 0 };
     this.#length = parts.body.length - this.#unit * this.#count;
-    this.#ttlOffsets = parts.ttlOffsets;
-    this.#patchedAt = parts.storedAt ?? 0;
-  }
-
-  /** Bytes held, for the cache's limit. */
-  get size(): number {
-    return this.body.length + this.key.length + 200;
+    this.ttlOffsets = parts.ttlOffsets ?? noOffsets;
+    this.storedAt = parts.storedAt ?? 0;
+    this.#patchedAt = this.storedAt;
   }
 
   /**
@@ -112,13 +109,12 @@ export class Answer {
     limit: number,
     now: number,
   ): number {
-    this.used = true;
     const { questionEnd } = query;
     for (let i = 0; i < questionEnd; i++) out[at + i] = message[start + i]!;
     let flags = this.#flags2 | (message[start + 2]! & 0x01);
     let low = flagRa | this.rcode | (message[start + 3]! & 0x10);
     // RFC 6840 §5.8: AD means something only to those who asked for it.
-    if (this.#authenticData && (query.dnssecOk || (message[start + 3]! & flagAd) !== 0)) low |= flagAd;
+    if (this.authenticData && (query.dnssecOk || (message[start + 3]! & flagAd) !== 0)) low |= flagAd;
     let answers = this.counts[0];
     let authorities = this.counts[1];
     let additionals = this.counts[2];
@@ -145,7 +141,7 @@ export class Answer {
       }
     }
     if (length > 0) {
-      if (this.#ttlOffsets !== undefined && now !== this.#patchedAt) this.#countDown(now);
+      if (this.ttlOffsets.length > 0 && now !== this.#patchedAt) this.#countDown(now);
       const { body } = this;
       let to = at + questionEnd;
       if (count === 0) {
@@ -184,9 +180,9 @@ export class Answer {
   #countDown(now: number): void {
     const passed = now - this.#patchedAt;
     this.#patchedAt = now;
-    if (this.#ttlOffsets === undefined || passed <= 0) return;
+    if (passed <= 0) return;
     const { body } = this;
-    for (const offset of this.#ttlOffsets) {
+    for (const offset of this.ttlOffsets) {
       const ttl =
         ((body[offset]! << 24) | (body[offset + 1]! << 16) | (body[offset + 2]! << 8) | body[offset + 3]!) >>> 0;
       const left = ttl > passed ? ttl - passed : 0;
@@ -225,9 +221,4 @@ export function writeEmpty(
   if (rcode > 15) out[opt + 5] = rcode >> 4;
   out[at + 11] = 1;
   return questionEnd + optLength;
-}
-
-/** RFC 6891 §6.1.3: the version is not ours to understand; the reply says which one is. */
-export function writeBadVersion(query: Query, message: Uint8Array, start: number, out: Uint8Array, at: number): number {
-  return writeEmpty(query, message, start, out, at, rcodes.BADVERS);
 }

@@ -1,7 +1,7 @@
 import { decode, encode, type Answer as PeerAnswer } from 'dns-packet';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Answer } from './answer.ts';
+import { Answer } from './answer.ts';
 import { AnswerCache, answerFromResponse, defaultCacheLimits } from './cache.ts';
 import { Query, questionKey } from './query.ts';
 import { readResponse } from './response.ts';
@@ -98,26 +98,54 @@ test('failures live a second; truncated, refused and TTL 0 not at all', () => {
 test('an expired answer is not found', () => {
   const own = new AnswerCache();
   const { answer } = made(0x180, [{ type: 'A', name: 'www.example.org', ttl: 60, data: '192.0.2.1' }]);
-  own.put('k', answer);
-  assert.is(own.find('k', 159), answer);
-  assert.is(own.find('k', 160), undefined);
+  own.put(1, answer);
+  assert.equal(own.find(1, answer.key, 159)?.body, answer.body);
+  assert.is(own.find(1, Uint8Array.of(0, 0, 1), 159), undefined, 'another question with the same hash');
+  assert.is(own.find(1, answer.key, 160), undefined);
   assert.is(own.size, 0);
   assert.is(own.bytes, 0);
 });
 
-test('memory is bounded: the oldest go, what is used stays a round longer', () => {
-  const { answer } = made(0x180, [{ type: 'A', name: 'www.example.org', ttl: 60, data: '192.0.2.1' }]);
-  const own = new AnswerCache({ ...defaultCacheLimits, maxBytes: answer.size * 10 });
-  const fresh = (): Answer => made(0x180, [{ type: 'A', name: 'www.example.org', ttl: 60, data: '192.0.2.1' }]).answer;
-  const used = fresh();
-  own.put('used', used);
-  used.used = true;
-  for (let i = 0; i < 12; i++) own.put(`k${i}`, fresh());
-  assert.ok(own.bytes <= answer.size * 10);
-  assert.is(own.find('used', 100), used);
-  assert.is(own.find('k0', 100), undefined);
-  own.put('k11', fresh());
-  assert.is(own.size, 10, 'a repeat replaces');
+test('memory is bounded: the oldest go, what is used goes to the front again, and all is found as it was put', () => {
+  const own = new AnswerCache({ ...defaultCacheLimits, maxBytes: 4096 });
+  const put = (n: number, length: number): void =>
+    own.put(
+      n,
+      new Answer({
+        key: Uint8Array.of(1, n & 255, n >> 8, 0, 0, 1),
+        rcode: n % 4,
+        authoritative: false,
+        authenticData: n % 2 === 1,
+        body: new Uint8Array(length).fill(n),
+        counts: [n, 1, 2],
+        ttlOffsets: Uint16Array.of(6, 300),
+        storedAt: n,
+        expiresAt: n + 5000,
+        source: `192.0.2.${n % 3}`,
+      }),
+    );
+  const find = (n: number): Answer | undefined => own.find(n, Uint8Array.of(1, n & 255, n >> 8, 0, 0, 1), 4000);
+  put(60_000, 40);
+  for (let n = 1; n < 3000; n++) {
+    put(n, (n * 7) % 150);
+    assert.ok(own.bytes <= 4096);
+    const used = find(60_000);
+    assert.is(used?.body.length, 40, `after ${n}`);
+    const answer = find(n);
+    assert.equal(
+      [answer?.rcode, answer?.authenticData, answer?.counts, answer?.storedAt, answer?.expiresAt, answer?.source],
+      [n % 4, n % 2 === 1, [n, 1, 2], n, n + 5000, `192.0.2.${n % 3}`],
+    );
+    assert.equal([...(answer?.ttlOffsets ?? [])], [6, 300]);
+    assert.ok(answer?.body.length === (n * 7) % 150 && answer.body.every((byte) => byte === (n & 255)));
+  }
+  assert.is(find(1), undefined);
+  const { size, bytes } = own;
+  put(2999, 10);
+  assert.is(own.size, size, 'a repeat replaces');
+  assert.ok(own.bytes !== bytes);
+  put(7, 2000);
+  assert.is(own.find(7, Uint8Array.of(1, 7, 0, 0, 0, 1), 4000), undefined, 'too big to be worth the rest');
 });
 
 test.run();

@@ -1,11 +1,16 @@
 /**
- * Answers of upstreams, kept for as long as their TTL says and no longer than the limit on memory allows. Answers are shared with the
- * tables of views (view.ts), so that the hot path finds them in one step. Keys are those of questions plus the DO bit.
+ * Answers of upstreams, kept for as long as their TTL says in a ring of bytes of fixed size: no object for each, so that a client that asks
+ * for ever new names costs neither memory nor the garbage collector's time. What is asked again becomes an Answer, which the tables
+ * of views (view.ts) keep at hand.
  *
- * Eviction: oldest first, but what was used since it was last looked at gets a second round.
+ *     tail ─► entry entry entry … ─► head        the oldest are overwritten; what is asked for when it is old goes to the head again
+ *     entry   size | hash | expires | stored | lengths, rcode, counts, source | TTL offsets | key | body
+ *
+ * Found by the hash of the question (query.ts), which knows the DO bit too; of two questions with one hash, the later stays.
  */
 import { Answer } from './answer.ts';
-import type { Response } from './response.ts';
+import { sameKey } from './query.ts';
+import type { Response, ResponseRecord } from './response.ts';
 import { headerLength, rcodes, types } from './wire.ts';
 
 export interface CacheLimits {
@@ -19,76 +24,180 @@ export interface CacheLimits {
 export const defaultCacheLimits: CacheLimits = { maxBytes: 8 << 20, maxTtl: 86_400, maxNegativeTtl: 3600 };
 /** RFC 2308 §7.1 allows a failure to be remembered for up to five minutes; a second is enough to stop a storm. */
 const failureTtl = 1;
+const entryHeader = 32;
 
 export class AnswerCache {
-  readonly #entries = new Map<string, Answer>();
   readonly #limits: CacheLimits;
+  readonly #capacity: number;
+  /** Hash → where its entry begins. Entries that nothing leads to are dead, and go when the tail reaches them. */
+  readonly #offsets = new Map<number, number>();
+  /** Made with the first answer; pages that were never written cost nothing. */
+  #ring: Uint8Array | undefined;
+  #words = new Uint32Array(0);
+  #head = 0;
+  #tail = 0;
+  /** Entries between tail and head, dead ones too. */
+  #count = 0;
   #bytes = 0;
+  readonly #sources: string[] = [];
 
   constructor(limits: CacheLimits = defaultCacheLimits) {
     this.#limits = limits;
+    this.#capacity = limits.maxBytes & ~3;
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#offsets.size;
   }
 
+  /** Of the entries that can be found. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /** `now` in seconds. */
-  find(key: string, now: number): Answer | undefined {
-    const answer = this.#entries.get(key);
-    if (answer === undefined) return undefined;
-    if (answer.expiresAt > now) return answer;
-    this.#drop(key, answer);
-    return undefined;
+  find(hash: number, key: Uint8Array, now: number): Answer | undefined {
+    const at = this.#offsets.get(hash);
+    const ring = this.#ring;
+    if (at === undefined || ring === undefined) return undefined;
+    const words = this.#words;
+    const w = at >> 2;
+    const ttls = words[w + 4]! >>> 16;
+    const keyAt = at + entryHeader + ttls * 2;
+    const bodyAt = keyAt + (words[w + 4]! & 0xffff);
+    const stored = ring.slice(keyAt, bodyAt);
+    if (!sameKey(stored, key)) return undefined;
+    const expiresAt = words[w + 2]!;
+    if (expiresAt <= now) {
+      this.#forget(hash, at);
+      return undefined;
+    }
+    const lengths = words[w + 5]!;
+    const answer = new Answer({
+      key: stored,
+      rcode: (lengths >>> 16) & 0xff,
+      authoritative: false,
+      authenticData: lengths >>> 24 === 1,
+      body: ring.slice(bodyAt, bodyAt + (lengths & 0xffff)),
+      counts: [words[w + 6]! & 0xffff, words[w + 6]! >>> 16, words[w + 7]! & 0xffff],
+      ttlOffsets: new Uint16Array(ring.slice(at + entryHeader, keyAt).buffer),
+      storedAt: words[w + 3]!,
+      expiresAt,
+      source: this.#sources[words[w + 7]! >>> 16] ?? '',
+    });
+    // In the older half it would soon be overwritten although it is in use.
+    if ((this.#head - at + this.#capacity) % this.#capacity > this.#capacity / 2) this.put(hash, answer);
+    return answer;
   }
 
-  put(key: string, answer: Answer): void {
-    const before = this.#entries.get(key);
-    if (before !== undefined) this.#drop(key, before);
-    this.#entries.set(key, answer);
-    this.#bytes += answer.size;
-    for (const [oldKey, old] of this.#entries) {
-      if (this.#bytes <= this.#limits.maxBytes) return;
-      if (oldKey === key) continue;
-      this.#drop(oldKey, old);
-      if (!old.used) continue;
-      old.used = false;
-      this.#entries.set(oldKey, old);
-      this.#bytes += old.size;
+  /** Takes a copy of an answer that has not been sent yet: its TTLs are those of `storedAt`. */
+  put(hash: number, answer: Answer): void {
+    const { key, body, ttlOffsets, counts } = answer;
+    const size = (entryHeader + ttlOffsets.length * 2 + key.length + body.length + 3) & ~3;
+    if (size > this.#capacity / 4) return;
+    this.#ring ??= this.#makeRing();
+    const before = this.#offsets.get(hash);
+    if (before !== undefined) this.#forget(hash, before);
+    this.#makeRoom(size);
+    const ring = this.#ring;
+    const words = this.#words;
+    const at = this.#head;
+    const w = at >> 2;
+    words[w] = size;
+    words[w + 1] = hash;
+    words[w + 2] = answer.expiresAt;
+    words[w + 3] = answer.storedAt;
+    words[w + 4] = key.length | (ttlOffsets.length << 16);
+    words[w + 5] = body.length | (answer.rcode << 16) | (answer.authenticData ? 1 << 24 : 0);
+    words[w + 6] = counts[0] | (counts[1] << 16);
+    words[w + 7] = counts[2] | (this.#sourceIndex(answer.source) << 16);
+    let to = at + entryHeader;
+    for (const offset of ttlOffsets) {
+      ring[to++] = offset & 0xff;
+      ring[to++] = offset >> 8;
+    }
+    for (let i = 0; i < key.length; i++) ring[to++] = key[i]!;
+    for (let i = 0; i < body.length; i++) ring[to++] = body[i]!;
+    this.#offsets.set(hash, at);
+    this.#bytes += size;
+    this.#count++;
+    this.#head = at + size;
+  }
+
+  #makeRing(): Uint8Array {
+    const ring = new Uint8Array(this.#capacity);
+    this.#words = new Uint32Array(ring.buffer);
+    return ring;
+  }
+
+  #sourceIndex(source: string): number {
+    const known = this.#sources.indexOf(source);
+    return known >= 0 ? known : this.#sources.push(source) - 1;
+  }
+
+  #forget(hash: number, at: number): void {
+    this.#offsets.delete(hash);
+    this.#bytes -= this.#words[at >> 2]!;
+  }
+
+  /** Afterwards `size` bytes at the head are free. */
+  #makeRoom(size: number): void {
+    for (;;) {
+      if (this.#count === 0) {
+        this.#head = 0;
+        this.#tail = 0;
+        return;
+      }
+      if (this.#tail < this.#head) {
+        if (this.#head + size <= this.#capacity) return;
+        // The rest is too small: a size of 0 tells the tail to go on at the beginning.
+        if (this.#head < this.#capacity) this.#words[this.#head >> 2] = 0;
+        this.#head = 0;
+      } else if (this.#head + size <= this.#tail) {
+        return;
+      } else {
+        this.#dropOldest();
+      }
     }
   }
 
-  clear(): void {
-    this.#entries.clear();
-    this.#bytes = 0;
-  }
-
-  #drop(key: string, answer: Answer): void {
-    this.#entries.delete(key);
-    this.#bytes -= answer.size;
+  #dropOldest(): void {
+    if (this.#tail === this.#capacity || this.#words[this.#tail >> 2] === 0) {
+      this.#tail = 0;
+      return;
+    }
+    const at = this.#tail;
+    const hash = this.#words[(at >> 2) + 1]!;
+    if (this.#offsets.get(hash) === at) this.#forget(hash, at);
+    this.#tail = at + this.#words[at >> 2]!;
+    this.#count--;
   }
 
   /** How long a response may be kept, in seconds; 0: not at all. */
   lifetime(message: Uint8Array, response: Response): number {
     if (response.truncated) return 0;
-    if (response.rcode === rcodes.SERVFAIL) return failureTtl;
-    const hasAnswer = response.records.some(
-      (record) => record.section === 'answer' && record.type === response.question?.type,
-    );
-    if (response.rcode === rcodes.NOERROR && hasAnswer) {
-      return Math.min(this.#limits.maxTtl, ...response.records.map((record) => record.ttl));
+    const { rcode, records } = response;
+    if (rcode === rcodes.SERVFAIL) return failureTtl;
+    if (rcode !== rcodes.NOERROR && rcode !== rcodes.NXDOMAIN) return 0;
+    let shortest = this.#limits.maxTtl;
+    let hasAnswer = false;
+    let soa: ResponseRecord | undefined;
+    for (const record of records) {
+      if (record.ttl < shortest) shortest = record.ttl;
+      if (record.section === 'answer' && record.type === response.question?.type) hasAnswer = true;
+      if (record.section === 'authority' && record.type === types.SOA) soa ??= record;
     }
-    if (response.rcode !== rcodes.NOERROR && response.rcode !== rcodes.NXDOMAIN) return 0;
+    if (rcode === rcodes.NOERROR && hasAnswer) return shortest;
     // RFC 2308 §5: the smaller of the SOA's TTL and its MINIMUM field; without an SOA nothing is kept.
-    const soa = response.records.find((record) => record.section === 'authority' && record.type === types.SOA);
     if (soa === undefined || soa.end - soa.dataAt < 4) return 0;
-    const minimum = new DataView(message.buffer, message.byteOffset + soa.end - 4).getUint32(0);
-    return Math.min(this.#limits.maxNegativeTtl, minimum, ...response.records.map((record) => record.ttl));
+    return Math.min(this.#limits.maxNegativeTtl, minimumOf(message, soa), shortest);
   }
+}
+
+/** The last field of an SOA. */
+function minimumOf(message: Uint8Array, soa: ResponseRecord): number {
+  const at = soa.end - 4;
+  return ((message[at]! << 24) | (message[at + 1]! << 16) | (message[at + 2]! << 8) | message[at + 3]!) >>> 0;
 }
 
 /**
@@ -107,17 +216,25 @@ export function answerFromResponse(
   if (response.questionEnd !== headerLength + key.length + 2) return undefined;
   // Records behind OPT would move when it is taken out, and pointers into them break: leave them (they are additional only).
   const end = response.opt?.start ?? message.length;
-  const kept = response.records.filter((record) => record.end <= end);
-  const count = (section: string) => kept.filter((record) => record.section === section).length;
-  const bodyEnd = kept.at(-1)?.end ?? response.questionEnd;
-  const body = Buffer.allocUnsafeSlow(bodyEnd - response.questionEnd);
-  body.set(message.subarray(response.questionEnd, bodyEnd));
+  const counts: [number, number, number] = [0, 0, 0];
+  let soa: ResponseRecord | undefined;
+  let bodyEnd = response.questionEnd;
+  let kept = 0;
+  for (const record of response.records) {
+    if (record.end > end) break;
+    kept++;
+    bodyEnd = record.end;
+    counts[record.section === 'answer' ? 0 : record.section === 'authority' ? 1 : 2]++;
+    if (record.type === types.SOA && record.section === 'authority') soa ??= record;
+  }
+  const body = new Uint8Array(bodyEnd - response.questionEnd);
+  for (let i = 0; i < body.length; i++) body[i] = message[response.questionEnd + i]!;
+  const ttlOffsets = new Uint16Array(kept);
+  for (let i = 0; i < kept; i++) ttlOffsets[i] = response.records[i]!.ttlAt - response.questionEnd;
   // RFC 2308 §5: the SOA of a negative answer goes out with the time that is left of it.
-  const soa = kept.find((record) => record.type === types.SOA && record.section === 'authority');
   if (soa !== undefined && soa.end - soa.dataAt >= 4) {
-    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-    const minimum = view.getUint32(soa.end - 4);
-    if (minimum < soa.ttl) body.writeUInt32BE(minimum, soa.ttlAt - response.questionEnd);
+    const minimum = minimumOf(message, soa);
+    if (minimum < soa.ttl) new DataView(body.buffer).setUint32(soa.ttlAt - response.questionEnd, minimum);
   }
   return new Answer({
     key,
@@ -126,8 +243,8 @@ export function answerFromResponse(
     authoritative: false,
     authenticData: response.authenticData,
     body,
-    counts: [count('answer'), count('authority'), count('additional')],
-    ttlOffsets: Uint16Array.from(kept, (record) => record.ttlAt - response.questionEnd),
+    counts,
+    ttlOffsets,
     storedAt: now,
     expiresAt: now + lifetime,
     source,

@@ -6,7 +6,7 @@ import { Answer } from './answer.ts';
 import { encode } from './compile.ts';
 import { nameToWire, readName } from './name.ts';
 import type { AnswerSet } from './resolver.ts';
-import { readResponse } from './response.ts';
+import { ownerOf, readResponse } from './response.ts';
 import { headerLength, types } from './wire.ts';
 
 /** Types whose data is one name, which may be compressed (RFC 1035 §3.3). */
@@ -35,7 +35,7 @@ export function chainAnswer(
     if (!compressed && record.type !== types.A && record.type !== types.AAAA && record.type !== types.TXT) continue;
     const name = compressed ? readName(message, record.dataAt)?.name : undefined;
     const rdata = name === undefined ? message.subarray(record.dataAt, record.end) : nameToWire(name);
-    pieces.push(encode(nameToWire(record.name), { type: record.type, rdata }, record.ttl));
+    pieces.push(encode(nameToWire(ownerOf(message, record)), { type: record.type, rdata }, record.ttl));
     counts[record.section === 'answer' ? 0 : 1]++;
   }
   return new Answer({

@@ -7,7 +7,7 @@ import { writeOwnQuery } from './own-query.ts';
 import { formatRdata } from './rdata.ts';
 import { resolve } from './resolver.ts';
 import type { Responder } from './responder.ts';
-import { readResponse } from './response.ts';
+import { ownerOf, readResponse } from './response.ts';
 import { classes, findType, rcodeName, typeName } from './wire.ts';
 import type { ZoneRecord } from './zone.ts';
 
@@ -66,11 +66,12 @@ export async function explain(
   const message = writeOwnQuery(name, type);
   const asker = { view, transport: 'tcp', client: { pending: 0 }, address: 'cleat dns query', port: 0 } as const;
   const startedAt = performance.now();
-  const reply = await responder.respond(message, asker);
+  const reply = await new Promise<Buffer>((resolve) => {
+    responder.respond(message, asker, (bytes, length) => resolve(Buffer.from(bytes.subarray(0, length))));
+  });
   const ms = Math.round((performance.now() - startedAt) * 100) / 100;
-  const response = reply && readResponse(reply);
-  if (reply === undefined || response === undefined)
-    throw new PluginError('DNS_NAME_INVALID', `no answer for "${text}"`);
+  const response = readResponse(reply);
+  if (response === undefined) throw new PluginError('DNS_NAME_INVALID', `no answer for "${text}"`);
   const sources = resolution.kind === 'answer' ? resolution.sets.flatMap((set) => set.records) : [];
   return {
     network: view.label,
@@ -83,7 +84,7 @@ export async function explain(
         (one): one is ZoneRecord => 'source' in one && one.type === record.type && one.rdata.equals(rdata),
       );
       return {
-        name: `${record.name}.`,
+        name: `${ownerOf(reply, record)}.`,
         ttl: record.ttl,
         type: typeName(record.type),
         data: formatRdata(record.type, reply, record.dataAt, record.end - record.dataAt) ?? '(broken)',

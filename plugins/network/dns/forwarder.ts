@@ -5,8 +5,9 @@
 import type { Answer } from './answer.ts';
 import { AnswerCache, answerFromResponse, type CacheLimits } from './cache.ts';
 import { stripSuffix } from './name.ts';
+import { sameKey } from './query.ts';
 import type { ServerAddress } from './server-address.ts';
-import { UpstreamGroup, type UpstreamQuestion } from './upstream-group.ts';
+import { type GroupReply, UpstreamGroup, type UpstreamQuestion } from './upstream-group.ts';
 
 /** Servers for one domain and what is below it; the domain `` is everything else. */
 export interface ForwardRule {
@@ -19,16 +20,26 @@ export interface ForwardQuestion extends UpstreamQuestion {
   readonly name: string;
   /** Lower-case wire name and type. */
   readonly key: Uint8Array;
+  /** Of the key and the DO bit (query.ts). */
+  readonly hash: number;
 }
 
 export type ForwardOutcome =
   | { readonly kind: 'answer'; readonly answer: Answer; readonly cached: boolean }
   | { readonly kind: 'failed'; readonly why: string };
 
+export type ForwardDone = (outcome: ForwardOutcome) => void;
+
+/** A question that is under way, and all who wait for its answer. */
+interface Flight {
+  readonly question: ForwardQuestion;
+  readonly waiting: ForwardDone[];
+}
+
 export class Forwarder {
   readonly cache: AnswerCache;
   readonly groups: readonly { readonly domain: string; readonly group: UpstreamGroup }[];
-  readonly #flights = new Map<string, Promise<ForwardOutcome>>();
+  readonly #flights = new Map<number, Flight>();
   readonly #now: () => number;
   readonly counts = { hits: 0, misses: 0, joined: 0 };
 
@@ -44,26 +55,36 @@ export class Forwarder {
 
   /** The answer if it is in the cache. */
   find(question: ForwardQuestion): Answer | undefined {
-    return question.checkingDisabled ? undefined : this.cache.find(flightKey(question), this.#now());
+    return question.checkingDisabled ? undefined : this.cache.find(question.hash, question.key, this.#now());
   }
 
-  /** Whoever asks what is being asked already waits for the same answer. Never rejects. */
-  ask(question: ForwardQuestion): Promise<ForwardOutcome> {
-    const key = flightKey(question);
+  /** Whoever asks what is being asked already waits for the same answer. Calls back once, at once or later. */
+  ask(question: ForwardQuestion, done: ForwardDone): void {
     const cached = this.find(question);
     if (cached !== undefined) {
       this.counts.hits++;
-      return Promise.resolve({ kind: 'answer', answer: cached, cached: true });
+      done({ kind: 'answer', answer: cached, cached: true });
+      return;
     }
-    const flying = this.#flights.get(key);
-    if (flying !== undefined) {
+    const { hash, key, checkingDisabled } = question;
+    const flying = this.#flights.get(hash);
+    if (
+      flying !== undefined &&
+      sameKey(flying.question.key, key) &&
+      flying.question.checkingDisabled === checkingDisabled
+    ) {
       this.counts.joined++;
-      return flying;
+      flying.waiting.push(done);
+      return;
     }
     this.counts.misses++;
-    const flight = this.#fly(question, key).finally(() => this.#flights.delete(key));
-    this.#flights.set(key, flight);
-    return flight;
+    const flight = { question, waiting: [done] };
+    // Of two questions with one hash, the later flies alone.
+    if (flying === undefined) this.#flights.set(hash, flight);
+    this.#fly(question, (outcome) => {
+      if (this.#flights.get(hash) === flight) this.#flights.delete(hash);
+      for (const one of flight.waiting) one(outcome);
+    });
   }
 
   /** How many questions are under way. */
@@ -75,26 +96,26 @@ export class Forwarder {
     for (const { group } of this.groups) group.close();
   }
 
-  async #fly(question: ForwardQuestion, key: string): Promise<ForwardOutcome> {
+  #fly(question: ForwardQuestion, done: ForwardDone): void {
     const { name } = question;
     const found = this.groups.find(
       ({ domain }) => domain === '' || name === domain || stripSuffix(name, domain) !== undefined,
     );
-    if (found === undefined || found.group.upstreams.length === 0)
-      return { kind: 'failed', why: 'no upstream is configured' };
-    const reply = await found.group.ask(question);
+    if (found === undefined || found.group.upstreams.length === 0) {
+      done({ kind: 'failed', why: 'no upstream is configured' });
+      return;
+    }
+    found.group.ask(question, (reply) => done(this.#outcomeOf(question, reply)));
+  }
+
+  #outcomeOf(question: ForwardQuestion, reply: GroupReply | undefined): ForwardOutcome {
     if (reply === undefined) return { kind: 'failed', why: 'no upstream answered' };
-    const { message, response } = reply;
+    const { message, response, upstream } = reply;
     const now = this.#now();
     const lifetime = this.cache.lifetime(message, response);
-    const answer = answerFromResponse(message, response, question, reply.upstream, now, lifetime);
-    if (answer === undefined) return { kind: 'failed', why: `${reply.upstream} answered another question` };
-    if (lifetime > 0 && !question.checkingDisabled) this.cache.put(key, answer);
+    const answer = answerFromResponse(message, response, question, upstream, now, lifetime);
+    if (answer === undefined) return { kind: 'failed', why: `${upstream} answered another question` };
+    if (lifetime > 0 && !question.checkingDisabled) this.cache.put(question.hash, answer);
     return { kind: 'answer', answer, cached: false };
   }
-}
-
-function flightKey(question: ForwardQuestion): string {
-  const bits = (question.dnssecOk ? 1 : 0) + (question.checkingDisabled ? 2 : 0);
-  return `${bits}${Buffer.from(question.key.buffer, question.key.byteOffset, question.key.length).toString('latin1')}`;
 }

@@ -113,7 +113,8 @@ export class Forwarders {
       forget();
     });
     try {
-      const cancel = upstream.send(writeOwnQuery(name, types.A), () => cancel());
+      const query = writeOwnQuery(name, types.A);
+      const cancel = upstream.send(query, query.length, () => cancel());
       setTimeout(() => {
         cancel();
         forget();

@@ -63,12 +63,17 @@ export function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
 }
 
+/** Bytes that stand for themselves in text. */
+function isPlain(byte: number): boolean {
+  return byte > 0x20 && byte < 0x7f && byte !== 0x2e && byte !== 0x5c;
+}
+
 function labelText(message: Uint8Array, start: number, end: number): string {
   let text = '';
   for (let i = start; i < end; i++) {
     const byte = lowerCase(message[i] ?? 0);
-    if (byte === 0x2e || byte === 0x5c) text += `\\${String.fromCharCode(byte)}`;
-    else if (byte > 0x20 && byte < 0x7f) text += String.fromCharCode(byte);
+    if (isPlain(byte)) text += String.fromCharCode(byte);
+    else if (byte === 0x2e || byte === 0x5c) text += `\\${String.fromCharCode(byte)}`;
     else text += `\\${String(byte).padStart(3, '0')}`;
   }
   return text;
@@ -104,6 +109,32 @@ export function readName(message: Uint8Array, offset: number): ReadName | undefi
     if (end > message.length || length > maxNameLength) return undefined;
     name += (name === '' ? '' : '.') + labelText(message, at + 1, end);
     at = end;
+  }
+}
+
+/** Where the bytes after a name begin; -1 when it is broken: the same walk as readName, without the text. */
+export function skipName(message: Uint8Array, offset: number): number {
+  let at = offset;
+  let next = -1;
+  let limit = offset;
+  let length = 1;
+  for (;;) {
+    if (at >= message.length) return -1;
+    const size = message[at]!;
+    if (size === 0) return next < 0 ? at + 1 : next;
+    if ((size & 0xc0) === 0xc0) {
+      if (at + 1 >= message.length) return -1;
+      const target = ((size & 0x3f) << 8) | message[at + 1]!;
+      if (next < 0) next = at + 2;
+      if (target >= limit) return -1;
+      limit = target;
+      at = target;
+      continue;
+    }
+    if (size > maxLabelLength) return -1;
+    at += 1 + size;
+    length += size + 1;
+    if (at > message.length || length > maxNameLength) return -1;
   }
 }
 

@@ -99,11 +99,7 @@ export class Query {
       return 'odd';
     }
     if (this.class !== classes.IN) return 'odd';
-    hash = Math.imul(hash ^ (this.type & 0xff), fnvPrime);
-    hash = Math.imul(hash ^ ((this.type >> 8) | (this.dnssecOk ? 0x100 : 0)), fnvPrime);
-    // Avalanche, so that the low bits that a hash table uses depend on every byte.
-    hash ^= hash >>> 15;
-    this.hash = Math.imul(hash, 0x2c1b3c6d) & 0x3fffffff;
+    this.hash = finishHash(hash, this.type, this.dnssecOk);
     return 'plain';
   }
 
@@ -122,6 +118,28 @@ export class Query {
     if (this.ednsVersion !== 0 || at + 11 + optionsLength !== end) return 'odd';
     return 'plain';
   }
+}
+
+function finishHash(nameHash: number, type: number, dnssecOk: boolean): number {
+  let hash = Math.imul(nameHash ^ (type & 0xff), fnvPrime);
+  hash = Math.imul(hash ^ ((type >> 8) | (dnssecOk ? 0x100 : 0)), fnvPrime);
+  // Avalanche, so that the low bits that a hash table uses depend on every byte.
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0x2c1b3c6d) & 0x3fffffff;
+}
+
+/** Query.hash of a question that is given by its key. */
+export function keyHash(key: Uint8Array, dnssecOk: boolean): number {
+  const nameEnd = key.length - 2;
+  let hash = hashSeed;
+  for (let i = 0; i < nameEnd; i++) hash = Math.imul(hash ^ key[i]!, fnvPrime);
+  return finishHash(hash, (key[nameEnd]! << 8) | key[nameEnd + 1]!, dnssecOk);
+}
+
+export function sameKey(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
 }
 
 /** Whether the question's name and type in `message` are those of a key: lower-case name in wire form, then the type. */

@@ -133,7 +133,10 @@ export function resolve(zones: readonly Zone[], question: Question): Resolution 
 }
 
 /** What a name without dots is that not even the engine knows. */
-export function unknownSingleLabel(zones: readonly Zone[], via: readonly AnswerSet[]): Resolution {
+export function unknownSingleLabel(
+  zones: readonly Zone[],
+  via: readonly AnswerSet[],
+): Extract<Resolution, { kind: 'answer' }> {
   const settings = zones[0]!.settings;
   return {
     kind: 'answer',

@@ -1,17 +1,16 @@
 /**
  * Reads a whole response: what came from an upstream, before anything of it is kept or passed on. Every record is walked, so
- * that a message that is cut, loops or lies about its counts is refused here. Allocates; it runs once per upstream answer.
+ * that a message that is cut, loops or lies about its counts is refused here. Names are walked, and turned to text only where asked for.
  */
-import { readName } from './name.ts';
+import { readName, skipName } from './name.ts';
 import { flagAd, flagQr, flagTc, headerLength, types } from './wire.ts';
 
 export interface ResponseRecord {
-  readonly name: string;
   readonly type: number;
   readonly class: number;
   readonly ttl: number;
   readonly section: 'answer' | 'authority' | 'additional';
-  /** Where the record, its TTL and its data begin, and where it ends. */
+  /** Where the record (its owner name), its TTL and its data begin, and where it ends. */
   readonly start: number;
   readonly ttlAt: number;
   readonly dataAt: number;
@@ -24,7 +23,7 @@ export interface Response {
   readonly rcode: number;
   readonly truncated: boolean;
   readonly authenticData: boolean;
-  readonly question: { readonly name: string; readonly type: number; readonly class: number } | undefined;
+  readonly question: { readonly type: number; readonly class: number } | undefined;
   readonly questionEnd: number;
   /** Without OPT. */
   readonly records: readonly ResponseRecord[];
@@ -32,62 +31,70 @@ export interface Response {
   readonly opt: { readonly start: number; readonly end: number } | undefined;
 }
 
+const sections = ['answer', 'authority', 'additional'] as const;
+
+/** Owner name of a record of this message. */
+export function ownerOf(message: Uint8Array, record: ResponseRecord): string {
+  return readName(message, record.start)?.name ?? '';
+}
+
+function word(message: Uint8Array, at: number): number {
+  return (message[at]! << 8) | message[at + 1]!;
+}
+
 /** undefined when the message is no well-formed response. */
 export function readResponse(message: Uint8Array): Response | undefined {
   if (message.length < headerLength) return undefined;
-  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-  const flags = view.getUint16(2);
-  if ((flags & (flagQr << 8)) === 0 || (flags & 0x7800) !== 0) return undefined;
-  const questions = view.getUint16(4);
+  if ((message[2]! & flagQr) === 0 || (message[2]! & 0x78) !== 0) return undefined;
+  const questions = word(message, 4);
   if (questions > 1) return undefined;
   let at = headerLength;
   let question: Response['question'];
   if (questions === 1) {
-    const read = readName(message, at);
-    if (read === undefined || read.next + 4 > message.length) return undefined;
-    question = { name: read.name, type: view.getUint16(read.next), class: view.getUint16(read.next + 2) };
-    at = read.next + 4;
+    const next = skipName(message, at);
+    if (next < 0 || next + 4 > message.length) return undefined;
+    question = { type: word(message, next), class: word(message, next + 2) };
+    at = next + 4;
   }
   const questionEnd = at;
   const records: ResponseRecord[] = [];
   let opt: Response['opt'];
-  let rcode = flags & 15;
-  const sections = ['answer', 'authority', 'additional'] as const;
-  for (const [index, section] of sections.entries()) {
-    for (let left = view.getUint16(6 + index * 2); left > 0; left--) {
-      const owner = readName(message, at);
-      if (owner === undefined || owner.next + 10 > message.length) return undefined;
+  let rcode = message[3]! & 15;
+  for (let index = 0; index < 3; index++) {
+    const section = sections[index]!;
+    for (let left = word(message, 6 + index * 2); left > 0; left--) {
+      const next = skipName(message, at);
+      if (next < 0 || next + 10 > message.length) return undefined;
       const start = at;
-      const type = view.getUint16(owner.next);
-      const end = owner.next + 10 + view.getUint16(owner.next + 8);
+      const type = word(message, next);
+      const end = next + 10 + word(message, next + 8);
       if (end > message.length) return undefined;
       at = end;
       if (type === types.OPT) {
         if (opt !== undefined || section !== 'additional') return undefined;
         opt = { start, end };
-        rcode |= view.getUint8(owner.next + 4) << 4;
+        rcode |= message[next + 4]! << 4;
         continue;
       }
       // RFC 2181 §8: a TTL with the top bit set counts as zero.
-      const ttl = view.getUint32(owner.next + 4);
+      const ttl = message[next + 4]! > 0x7f ? 0 : (word(message, next + 4) << 16) | word(message, next + 6);
       records.push({
-        name: owner.name,
         type,
-        class: view.getUint16(owner.next + 2),
-        ttl: ttl > 0x7fffffff ? 0 : ttl,
+        class: word(message, next + 2),
+        ttl,
         section,
         start,
-        ttlAt: owner.next + 4,
-        dataAt: owner.next + 10,
+        ttlAt: next + 4,
+        dataAt: next + 10,
         end,
       });
     }
   }
   return {
-    id: view.getUint16(0),
+    id: word(message, 0),
     rcode,
-    truncated: (flags & (flagTc << 8)) !== 0,
-    authenticData: (flags & flagAd) !== 0,
+    truncated: (message[2]! & flagTc) !== 0,
+    authenticData: (message[3]! & flagAd) !== 0,
     question,
     questionEnd,
     records,

@@ -46,9 +46,10 @@ function serveConnection(socket: Socket, parts: TcpServerParts, client: ClientBu
   const reader = new FrameReader();
   const { responder, engine } = parts;
   let open = 0;
-  const send = (reply: Buffer | undefined): void => {
-    if (reply === undefined || socket.destroyed) return;
-    socket.write(frame(reply));
+  const send = (reply: Uint8Array, length: number): void => {
+    done();
+    if (socket.destroyed) return;
+    socket.write(frame(reply.subarray(0, length)));
     if (socket.writableLength > maxUnsentBytes) socket.destroy();
   };
   const done = (): void => {
@@ -65,13 +66,8 @@ function serveConnection(socket: Socket, parts: TcpServerParts, client: ClientBu
         address,
         port: socket.remotePort ?? 0,
       } as const;
-      const reply = responder.respond(Buffer.from(message), engine === undefined ? asker : { ...asker, engine });
-      if (reply instanceof Promise) {
-        void reply.then(send).finally(done);
-      } else {
-        send(reply);
-        done();
-      }
+      const given = engine === undefined ? asker : { ...asker, engine };
+      if (!responder.respond(Buffer.from(message), given, send)) done();
     }
   });
 }

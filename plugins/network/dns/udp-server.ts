@@ -3,7 +3,7 @@
  * without allocating, and sends in one system call; whatever is not ready there goes to the responder.
  */
 import { performance } from 'node:perf_hooks';
-import { DatagramArena, readSockaddr, sendDatagram, serveDatagrams } from '../../linux/datagram.ts';
+import { DatagramArena, Outbox, readSockaddr, serveDatagrams } from '../../linux/datagram.ts';
 import { formatIp, ipFromBytes } from '../address/ip.ts';
 import type { Answer } from './answer.ts';
 import type { EngineResolver } from './engine-resolver.ts';
@@ -23,6 +23,8 @@ const turnMs = 0.5;
 const maxBudgets = 4096;
 
 const arena = new DatagramArena(64, 1536);
+/** Replies of the responder, at once or later. */
+const outbox = new Outbox();
 const query = new Query();
 
 export interface UdpServerParts {
@@ -53,6 +55,7 @@ export class UdpServer {
 
   close(): void {
     this.#open = false;
+    outbox.flush();
     this.#watch.close();
   }
 
@@ -116,37 +119,13 @@ export class UdpServer {
   }
 
   #slow(slot: number, start: number, length: number, view: View): void {
-    const { responder, engine } = this.#parts;
-    const message = Buffer.from(arena.received.subarray(start, start + length));
-    const sockaddr = arena.copyPeer(slot);
-    const { address, port } = readSockaddr(sockaddr);
-    const asker: Asker = {
-      view,
-      transport: 'udp',
-      client: this.#budget(arena.peerHash(slot)),
-      address: formatIp(ipFromBytes(address)),
-      port,
-      ...(engine === undefined ? {} : { engine }),
-    };
-    const reply = responder.respond(message, asker);
-    if (reply === undefined) return;
-    if (reply instanceof Promise) {
-      reply.then(
-        (later) => {
-          if (later !== undefined && this.#open) sendDatagram(this.#parts.fd, later, sockaddr);
-        },
-        () => {
-          // The responder's own promises end in an answer; a rejection is a defect that the process-wide handler reports.
-        },
-      );
-      return;
-    }
-    if (reply.length > arena.slotSize) {
-      sendDatagram(this.#parts.fd, reply, sockaddr);
-      return;
-    }
-    reply.copy(arena.replies, arena.replyOffset);
-    arena.reply(slot, reply.length);
+    const { responder, engine, fd } = this.#parts;
+    const message = Buffer.allocUnsafe(length);
+    arena.received.copy(message, 0, start, start + length);
+    const asker = new UdpAsker(view, this.#budget(arena.peerHash(slot)), arena.copyPeer(slot), engine);
+    responder.respond(message, asker, (reply, size) => {
+      if (this.#open) outbox.push(fd, reply, size, asker.sockaddr);
+    });
   }
 
   #budget(peer: number): ClientBudget {
@@ -159,5 +138,28 @@ export class UdpServer {
       this.#budgets.set(peer, budget);
     }
     return budget;
+  }
+}
+
+class UdpAsker implements Asker {
+  readonly view: View;
+  readonly transport = 'udp';
+  readonly client: ClientBudget;
+  readonly sockaddr: Uint8Array;
+  readonly engine: EngineResolver | undefined;
+
+  constructor(view: View, client: ClientBudget, sockaddr: Uint8Array, engine: EngineResolver | undefined) {
+    this.view = view;
+    this.client = client;
+    this.sockaddr = sockaddr;
+    this.engine = engine;
+  }
+
+  get address(): string {
+    return formatIp(ipFromBytes(readSockaddr(this.sockaddr).address));
+  }
+
+  get port(): number {
+    return (this.sockaddr[2]! << 8) | this.sockaddr[3]!;
   }
 }

@@ -7,12 +7,13 @@
  *     1 s, 2 s    everybody again (the datagram was lost)
  *     4 s         SERVFAIL
  */
-
+import { randomInt } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { readResponse } from './response.ts';
 import type { ServerAddress } from './server-address.ts';
 import { exchangeTcp } from './tcp-frame.ts';
 import { isPathError, Upstream, type UpstreamReply } from './upstream.ts';
-import { ednsUdpSize, flagCd, flagRd, headerLength, rcodes, types } from './wire.ts';
+import { ednsUdpSize, flagCd, flagRd, headerLength, maxNameLength, rcodes, types } from './wire.ts';
 
 export interface UpstreamQuestion {
   /** Name in wire form, type, class: as they stand in a message. */
@@ -30,106 +31,145 @@ const longestWaitMs = 150;
 const deadlineMs = 4000;
 const repeatMs = 1000;
 const probeEveryMs = 2000;
+/** One clock for all questions of a group, which stands still while there are none: a timer for each would cost more than the rest. */
+const tickMs = 10;
+
+export type GroupDone = (reply: GroupReply | undefined) => void;
 
 export class UpstreamGroup {
   readonly upstreams: readonly Upstream[];
+  readonly #racing = new Set<Race>();
+  #clock: NodeJS.Timeout | undefined;
 
   constructor(servers: readonly ServerAddress[]) {
     this.upstreams = servers.map((server) => new Upstream(server));
   }
 
-  /** The best reply there is; undefined when nobody answered. Never rejects. */
-  ask(asked: UpstreamQuestion): Promise<GroupReply | undefined> {
-    return new Promise((resolve) => new Race(this.upstreams, asked, resolve));
+  /** Calls back once, with the best reply there is, or with undefined when nobody answered. */
+  ask(asked: UpstreamQuestion, done: GroupDone): void {
+    const order = this.upstreams.filter((upstream) => !upstream.loops).sort((a, b) => a.score - b.score);
+    if (order.length === 0) {
+      done(undefined);
+      return;
+    }
+    const race = new Race(order, asked, (reply) => {
+      this.#racing.delete(race);
+      done(reply);
+    });
+    this.#racing.add(race);
+    this.#clock ??= setInterval(() => this.#tick(), tickMs);
+    race.start();
   }
 
   close(): void {
     for (const upstream of this.upstreams) upstream.close();
   }
+
+  #tick(): void {
+    if (this.#racing.size === 0) {
+      clearInterval(this.#clock);
+      this.#clock = undefined;
+      return;
+    }
+    const now = performance.now();
+    for (const race of this.#racing) race.tick(now);
+  }
 }
 
-/** Header with RD, the question, and OPT where the server takes one. The id is filled in by who sends it. */
-export function buildQuery(asked: UpstreamQuestion, edns: boolean): Buffer {
-  const message = Buffer.alloc(headerLength + asked.question.length + (edns ? 11 : 0));
-  message[2] = flagRd;
-  message[3] = asked.checkingDisabled ? flagCd : 0;
-  message[5] = 1;
-  message.set(asked.question, headerLength);
-  if (!edns) return message;
-  message[11] = 1;
-  const at = headerLength + asked.question.length;
-  message.writeUInt16BE(types.OPT, at + 1);
-  message.writeUInt16BE(ednsUdpSize, at + 3);
-  if (asked.dnssecOk) message[at + 7] = 0x80;
-  return message;
+/**
+ * Header with RD, the question, and OPT where the server takes one; returns the length. The id is filled in by who sends it. `out` has
+ * room for any question and 23 bytes.
+ */
+export function writeQuery(out: Uint8Array, asked: UpstreamQuestion, edns: boolean): number {
+  const { question } = asked;
+  out.fill(0, 0, headerLength);
+  out[2] = flagRd;
+  out[3] = asked.checkingDisabled ? flagCd : 0;
+  out[5] = 1;
+  for (let i = 0; i < question.length; i++) out[headerLength + i] = question[i]!;
+  const at = headerLength + question.length;
+  if (!edns) return at;
+  out[11] = 1;
+  out.fill(0, at, at + 11);
+  out[at + 2] = types.OPT;
+  out[at + 3] = ednsUdpSize >> 8;
+  out[at + 4] = ednsUdpSize & 0xff;
+  if (asked.dnssecOk) out[at + 7] = 0x80;
+  return at + 11;
 }
+
+const scratch = new Uint8Array(headerLength + maxNameLength + 4 + 11);
 
 class Race {
-  readonly #order: Upstream[];
+  readonly #order: readonly Upstream[];
   readonly #asked: UpstreamQuestion;
-  readonly #done: (reply: GroupReply | undefined) => void;
+  readonly #done: GroupDone;
   readonly #cancels: (() => void)[] = [];
   readonly #startedAt = performance.now();
-  readonly #sentAt = new Map<Upstream, number>();
-  readonly #refused = new Set<Upstream>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  /** When each of `#order` was asked last. */
+  readonly #sentAt: number[] = [];
+  #refused: Set<Upstream> | undefined;
+  /** When it is somebody else's turn, or everybody's again. */
+  #turnAt = Number.POSITIVE_INFINITY;
+  /** Whose turn ends then; undefined when all have been asked. */
+  #current: Upstream | undefined;
   #next = 0;
   #fallback: GroupReply | undefined;
   #finished = false;
 
-  constructor(upstreams: readonly Upstream[], asked: UpstreamQuestion, done: (reply: GroupReply | undefined) => void) {
+  constructor(order: readonly Upstream[], asked: UpstreamQuestion, done: GroupDone) {
+    this.#order = order;
     this.#asked = asked;
     this.#done = done;
-    this.#order = upstreams.filter((upstream) => !upstream.loops).sort((a, b) => a.score - b.score);
-    if (this.#order.length === 0) {
-      done(undefined);
-      this.#finished = true;
-      return;
-    }
-    this.#timers.push(setTimeout(() => this.#finish(this.#fallback), deadlineMs));
+  }
+
+  start(): void {
     this.#askNext();
     this.#probeOneThatIsDown();
+  }
+
+  tick(now: number): void {
+    if (now - this.#startedAt >= deadlineMs) this.#finish(this.#fallback);
+    else if (now >= this.#turnAt) this.#turnOver();
+  }
+
+  #turnOver(): void {
+    const upstream = this.#current;
+    if (upstream === undefined) {
+      for (const one of this.#order) if (!this.#hasRefused(one)) this.#send(one);
+    } else if ((this.#next < this.#order.length || this.#order.length === 1) && !this.#hasRefused(upstream)) {
+      upstream.wasSilent();
+    }
+    this.#askNext();
   }
 
   #askNext(): void {
     if (this.#finished) return;
     const upstream = this.#order[this.#next++];
+    this.#current = upstream;
     if (upstream === undefined) {
       // Everybody has been asked: again after a while, for a datagram that was lost.
-      this.#timers.push(
-        setTimeout(() => {
-          for (const one of this.#order) if (!this.#refused.has(one)) this.#send(one);
-          this.#askNext();
-        }, repeatMs),
-      );
+      this.#turnAt = performance.now() + repeatMs;
       return;
     }
     this.#send(upstream);
     const wait = Math.min(longestWaitMs, Math.max(shortestWaitMs, upstream.srttMs * 3));
-    this.#timers.push(
-      setTimeout(
-        () => {
-          if (this.#next < this.#order.length || this.#order.length === 1) this.#noteSilence(upstream);
-          this.#askNext();
-        },
-        upstream.isDown ? shortestWaitMs : wait,
-      ),
-    );
+    this.#turnAt = performance.now() + (upstream.isDown ? shortestWaitMs : wait);
   }
 
-  #noteSilence(upstream: Upstream): void {
-    if (!this.#refused.has(upstream) && !this.#finished) upstream.wasSilent();
+  #hasRefused(upstream: Upstream): boolean {
+    return this.#refused?.has(upstream) === true;
   }
 
   #send(upstream: Upstream): void {
-    this.#sentAt.set(upstream, performance.now());
+    this.#sentAt[this.#order.indexOf(upstream)] = performance.now();
     if (upstream.address.tcp) {
       this.#askOverTcp(upstream);
       return;
     }
-    const message = buildQuery(this.#asked, !upstream.plain);
+    const length = writeQuery(scratch, this.#asked, !upstream.plain);
     try {
-      this.#cancels.push(upstream.send(message, (reply) => this.#take(upstream, reply)));
+      this.#cancels.push(upstream.send(scratch, length, (reply) => this.#take(upstream, reply)));
     } catch (error) {
       if (!isPathError(error)) throw error;
       upstream.wasSilent();
@@ -137,13 +177,14 @@ class Race {
   }
 
   #askOverTcp(upstream: Upstream): void {
-    const message = buildQuery(this.#asked, !upstream.plain);
-    message.writeUInt16BE(Math.floor(Math.random() * 65536), 0);
+    const length = writeQuery(scratch, this.#asked, !upstream.plain);
+    const message = Buffer.from(scratch.subarray(0, length));
+    const id = randomInt(0x1_0000);
+    message.writeUInt16BE(id, 0);
     exchangeTcp(upstream.address, message, deadlineMs).then(
       (answer) => {
         const response = readResponse(answer);
-        if (response !== undefined && response.id === message.readUInt16BE(0))
-          this.#take(upstream, { message: answer, response });
+        if (response !== undefined && response.id === id) this.#take(upstream, { message: answer, response });
       },
       () => this.#refuse(upstream),
     );
@@ -153,7 +194,7 @@ class Race {
     if (this.#finished) return;
     const { message, response } = reply;
     if (!this.#isForUs(message, response.questionEnd)) return;
-    upstream.answeredAfter(performance.now() - (this.#sentAt.get(upstream) ?? this.#startedAt));
+    upstream.answeredAfter(performance.now() - (this.#sentAt[this.#order.indexOf(upstream)] ?? this.#startedAt));
     if (response.truncated && !upstream.address.tcp) {
       this.#askOverTcp(upstream);
       this.#fallback ??= { ...reply, upstream: upstream.address.text };
@@ -164,7 +205,7 @@ class Race {
       this.#send(upstream);
       return;
     }
-    const named = { ...reply, upstream: upstream.address.text };
+    const named = { message, response, upstream: upstream.address.text };
     if (response.rcode === rcodes.NOERROR || response.rcode === rcodes.NXDOMAIN) {
       this.#finish(named);
       return;
@@ -175,7 +216,8 @@ class Race {
 
   /** The upstream will not help with this question: the next one at once, and the end when there is none. */
   #refuse(upstream: Upstream): void {
-    if (this.#finished || this.#refused.has(upstream)) return;
+    if (this.#finished || this.#hasRefused(upstream)) return;
+    this.#refused ??= new Set();
     this.#refused.add(upstream);
     if (this.#refused.size === this.#order.length) this.#finish(this.#fallback);
     else if (this.#next < this.#order.length) this.#askNext();
@@ -206,7 +248,6 @@ class Race {
   #finish(reply: GroupReply | undefined): void {
     if (this.#finished) return;
     this.#finished = true;
-    for (const timer of this.#timers) clearTimeout(timer);
     for (const cancel of this.#cancels) cancel();
     if (reply === undefined) for (const upstream of this.#order) upstream.wasSilent();
     this.#done(reply);

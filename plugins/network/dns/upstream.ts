@@ -2,10 +2,12 @@
  * One upstream server: sockets to it, how quick it is, whether it answers at all.
  *
  * A small set of connected sockets, each on a random port of the kernel's choice and replaced after a while, carries many
- * queries at a time: a forged answer would have to hit the port and the id of the one query it is for (RFC 5452 §4.5).
+ * queries at a time: a forged answer would have to hit the port and the id of the one query it is for (RFC 5452 §4.5). Queries of
+ * one moment leave together, over one of the sockets.
  */
 import { randomFillSync } from 'node:crypto';
-import { boundPort, DatagramArena, openUdp, sendDatagram, serveDatagrams } from '../../linux/datagram.ts';
+import { performance } from 'node:perf_hooks';
+import { boundPort, DatagramArena, Outbox, openUdp, serveDatagrams } from '../../linux/datagram.ts';
 import { isKernelError } from '../../linux/errors.ts';
 import { type Response, readResponse } from './response.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -34,7 +36,8 @@ interface Lane {
   close(): void;
 }
 
-const arena = new DatagramArena(32, 4096);
+const arena = new DatagramArena(64, 4096);
+const outbox = new Outbox();
 /** Local port → lane, over all upstreams: a query that comes in from one of these is our own. */
 const lanesByPort = new Map<number, Lane>();
 const randomIds = new Uint16Array(512);
@@ -66,6 +69,8 @@ export class Upstream {
   lastProbe = 0;
   readonly counts = { sent: 0, answered: 0, lost: 0 };
   readonly #lanes: Lane[] = [];
+  /** The lane of the queries that wait in the outbox. */
+  #boarding: Lane | undefined;
 
   constructor(address: ServerAddress) {
     this.address = address;
@@ -82,19 +87,20 @@ export class Upstream {
   }
 
   /**
-   * Sends a query over UDP; `onReply` is called at most once, with a response to this id. Returns the function that stops waiting. The
-   * two bytes of id in `message` are overwritten. Throws KernelError when there is no way to the server.
+   * Sends a query over UDP, the first `length` bytes of `message`, of which a copy is made; `onReply` is called with each response to
+   * this id until the returned function is. The two bytes of id are overwritten. Throws KernelError when there is no way to the server.
    */
-  send(message: Buffer, onReply: Waiter): () => void {
+  send(message: Uint8Array, length: number, onReply: Waiter): () => void {
     const lane = this.#lane();
     let id = randomId();
     while (lane.waiting.has(id)) id = randomId();
-    message.writeUInt16BE(id, 0);
+    message[0] = id >> 8;
+    message[1] = id;
     lane.waiting.set(id, onReply);
     lane.used++;
     this.counts.sent++;
     // A refused send (the path is down) is a lost datagram: the timer of the asker goes on to the next server.
-    sendDatagram(lane.fd, message, null);
+    outbox.push(lane.fd, message, length, null);
     return () => {
       if (!lane.waiting.delete(id)) return;
       if (lane.retired && lane.waiting.size === 0) lane.close();
@@ -118,6 +124,14 @@ export class Upstream {
   }
 
   #lane(): Lane {
+    const boarding = this.#boarding;
+    if (boarding !== undefined && !outbox.isEmpty && !boarding.retired && boarding.used < queriesPerSocket)
+      return boarding;
+    this.#boarding = this.#pickLane();
+    return this.#boarding;
+  }
+
+  #pickLane(): Lane {
     const now = performance.now();
     const index = randomId() % socketsPerUpstream;
     const lane = this.#lanes[index];
@@ -148,6 +162,7 @@ export class Upstream {
       retired: false,
       close() {
         lanesByPort.delete(localPort);
+        outbox.flush();
         watch.close();
       },
     };
@@ -162,9 +177,10 @@ function receive(fd: number, waiting: Map<number, Waiter>, lane: Lane): void {
     const start = slot * arena.slotSize;
     const length = arena.lengthOf(slot);
     if (length < 12 || arena.isTruncated(slot)) continue;
-    const waiter = waiting.get(arena.received.readUInt16BE(start));
+    const waiter = waiting.get((arena.received[start]! << 8) | arena.received[start + 1]!);
     if (waiter === undefined) continue;
-    const message = Buffer.from(arena.received.subarray(start, start + length));
+    const message = Buffer.allocUnsafe(length);
+    arena.received.copy(message, 0, start, start + length);
     const response = readResponse(message);
     if (response === undefined) continue;
     waiter({ message, response });
