@@ -108,9 +108,11 @@ test('an expired answer is not found', () => {
 
 test('memory is bounded: the oldest go, what is used goes to the front again, and all is found as it was put', () => {
   const own = new AnswerCache({ ...defaultCacheLimits, maxBytes: 4096 });
+  // Scattered as the hashes of questions are.
+  const hashOf = (n: number): number => Math.imul(n, 0x9e3779b1) & 0x3fffffff;
   const put = (n: number, length: number): void =>
     own.put(
-      n,
+      hashOf(n),
       new Answer({
         key: Uint8Array.of(1, n & 255, n >> 8, 0, 0, 1),
         rcode: n % 4,
@@ -124,7 +126,7 @@ test('memory is bounded: the oldest go, what is used goes to the front again, an
         source: `192.0.2.${n % 3}`,
       }),
     );
-  const find = (n: number): Answer | undefined => own.find(n, Uint8Array.of(1, n & 255, n >> 8, 0, 0, 1), 4000);
+  const find = (n: number): Answer | undefined => own.find(hashOf(n), Uint8Array.of(1, n & 255, n >> 8, 0, 0, 1), 4000);
   put(60_000, 40);
   for (let n = 1; n < 3000; n++) {
     put(n, (n * 7) % 150);
@@ -145,7 +147,29 @@ test('memory is bounded: the oldest go, what is used goes to the front again, an
   assert.is(own.size, size, 'a repeat replaces');
   assert.ok(own.bytes !== bytes);
   put(7, 2000);
-  assert.is(own.find(7, Uint8Array.of(1, 7, 0, 0, 0, 1), 4000), undefined, 'too big to be worth the rest');
+  assert.is(own.find(hashOf(7), Uint8Array.of(1, 7, 0, 0, 0, 1), 4000), undefined, 'too big to be worth the rest');
+});
+
+test('entries whose hashes meet at the same places: the oldest of them gives way, the others stay', () => {
+  const own = new AnswerCache({ ...defaultCacheLimits, maxBytes: 1 << 16 });
+  const put = (n: number): void =>
+    own.put(
+      n << 20,
+      new Answer({
+        key: Uint8Array.of(n, 0, 1),
+        rcode: 0,
+        authoritative: false,
+        body: Uint8Array.of(n),
+        counts: [1, 0, 0],
+        storedAt: 0,
+        expiresAt: 100,
+        source: 'x',
+      }),
+    );
+  for (let n = 1; n <= 6; n++) put(n);
+  const found = [1, 2, 3, 4, 5, 6].filter((n) => own.find(n << 20, Uint8Array.of(n, 0, 1), 1)?.body[0] === n);
+  assert.equal(found, [3, 4, 5, 6]);
+  assert.is(own.size, 4);
 });
 
 test.run();

@@ -25,12 +25,19 @@ export const defaultCacheLimits: CacheLimits = { maxBytes: 8 << 20, maxTtl: 86_4
 /** RFC 2308 §7.1 allows a failure to be remembered for up to five minutes; a second is enough to stop a storm. */
 const failureTtl = 1;
 const entryHeader = 32;
+/** Twice as many places as entries of the usual size, so that a place is nearly always free. */
+const bytesPerPlace = 64;
 
 export class AnswerCache {
   readonly #limits: CacheLimits;
   readonly #capacity: number;
-  /** Hash → where its entry begins. Entries that nothing leads to are dead, and go when the tail reaches them. */
-  readonly #offsets = new Map<number, number>();
+  /**
+   * Where entries begin, in words and plus one (0: empty): places of a hash are the four at `hash & #mask`. Entries that nothing leads to
+   * are dead, and go when the tail reaches them.
+   */
+  #index = new Uint32Array(0);
+  #mask = 0;
+  #size = 0;
   /** Made with the first answer; pages that were never written cost nothing. */
   #ring: Uint8Array | undefined;
   #words = new Uint32Array(0);
@@ -47,7 +54,7 @@ export class AnswerCache {
   }
 
   get size(): number {
-    return this.#offsets.size;
+    return this.#size;
   }
 
   /** Of the entries that can be found. */
@@ -57,11 +64,12 @@ export class AnswerCache {
 
   /** `now` in seconds. */
   find(hash: number, key: Uint8Array, now: number): Answer | undefined {
-    const at = this.#offsets.get(hash);
+    const place = this.#placeOf(hash);
     const ring = this.#ring;
-    if (at === undefined || ring === undefined) return undefined;
+    if (place < 0 || ring === undefined) return undefined;
     const words = this.#words;
-    const w = at >> 2;
+    const w = this.#index[place]! - 1;
+    const at = w << 2;
     const ttls = words[w + 4]! >>> 16;
     const keyAt = at + entryHeader + ttls * 2;
     const bodyAt = keyAt + (words[w + 4]! & 0xffff);
@@ -69,7 +77,7 @@ export class AnswerCache {
     if (!sameKey(stored, key)) return undefined;
     const expiresAt = words[w + 2]!;
     if (expiresAt <= now) {
-      this.#forget(hash, at);
+      this.#forget(place);
       return undefined;
     }
     const lengths = words[w + 5]!;
@@ -86,7 +94,7 @@ export class AnswerCache {
       source: this.#sources[words[w + 7]! >>> 16] ?? '',
     });
     // In the older half it would soon be overwritten although it is in use.
-    if ((this.#head - at + this.#capacity) % this.#capacity > this.#capacity / 2) this.put(hash, answer);
+    if (this.#ageOf(at) > this.#capacity / 2) this.put(hash, answer);
     return answer;
   }
 
@@ -96,8 +104,8 @@ export class AnswerCache {
     const size = (entryHeader + ttlOffsets.length * 2 + key.length + body.length + 3) & ~3;
     if (size > this.#capacity / 4) return;
     this.#ring ??= this.#makeRing();
-    const before = this.#offsets.get(hash);
-    if (before !== undefined) this.#forget(hash, before);
+    const before = this.#placeOf(hash);
+    if (before >= 0) this.#forget(before);
     this.#makeRoom(size);
     const ring = this.#ring;
     const words = this.#words;
@@ -118,7 +126,8 @@ export class AnswerCache {
     }
     for (let i = 0; i < key.length; i++) ring[to++] = key[i]!;
     for (let i = 0; i < body.length; i++) ring[to++] = body[i]!;
-    this.#offsets.set(hash, at);
+    this.#index[this.#freePlace(hash)] = w + 1;
+    this.#size++;
     this.#bytes += size;
     this.#count++;
     this.#head = at + size;
@@ -127,7 +136,43 @@ export class AnswerCache {
   #makeRing(): Uint8Array {
     const ring = new Uint8Array(this.#capacity);
     this.#words = new Uint32Array(ring.buffer);
+    const places = 2 ** Math.ceil(Math.log2(this.#capacity / bytesPerPlace));
+    this.#index = new Uint32Array(places);
+    this.#mask = places - 4;
     return ring;
+  }
+
+  /** Which place of the index leads to the entry of a hash; -1 when none does. */
+  #placeOf(hash: number): number {
+    const first = hash & this.#mask;
+    for (let place = first; place < first + 4; place++) {
+      const word = this.#index[place]!;
+      if (word !== 0 && this.#words[word]! === hash) return place;
+    }
+    return -1;
+  }
+
+  /** An empty place for a hash; when all four are taken, that of the entry which would be overwritten first is emptied. */
+  #freePlace(hash: number): number {
+    const first = hash & this.#mask;
+    let oldest = first;
+    let longest = -1;
+    for (let place = first; place < first + 4; place++) {
+      const word = this.#index[place]!;
+      if (word === 0) return place;
+      const age = this.#ageOf((word - 1) << 2);
+      if (age > longest) {
+        longest = age;
+        oldest = place;
+      }
+    }
+    this.#forget(oldest);
+    return oldest;
+  }
+
+  /** Bytes written since. */
+  #ageOf(at: number): number {
+    return (this.#head - at + this.#capacity) % this.#capacity;
   }
 
   #sourceIndex(source: string): number {
@@ -135,9 +180,10 @@ export class AnswerCache {
     return known >= 0 ? known : this.#sources.push(source) - 1;
   }
 
-  #forget(hash: number, at: number): void {
-    this.#offsets.delete(hash);
-    this.#bytes -= this.#words[at >> 2]!;
+  #forget(place: number): void {
+    this.#bytes -= this.#words[this.#index[place]! - 1]!;
+    this.#index[place] = 0;
+    this.#size--;
   }
 
   /** Afterwards `size` bytes at the head are free. */
@@ -166,10 +212,10 @@ export class AnswerCache {
       this.#tail = 0;
       return;
     }
-    const at = this.#tail;
-    const hash = this.#words[(at >> 2) + 1]!;
-    if (this.#offsets.get(hash) === at) this.#forget(hash, at);
-    this.#tail = at + this.#words[at >> 2]!;
+    const w = this.#tail >> 2;
+    const place = this.#placeOf(this.#words[w + 1]!);
+    if (place >= 0 && this.#index[place] === w + 1) this.#forget(place);
+    this.#tail += this.#words[w]!;
     this.#count--;
   }
 
