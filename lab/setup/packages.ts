@@ -44,6 +44,7 @@ export const testPackages = [
   'conmon',
   'etcd-server',
   'etcd-client',
+  'libfaketime',
   // Debian has User-Mode Linux for amd64 alone.
   ...(process.arch === 'x64' ? ['user-mode-linux', 'tcc'] : []),
   'nfs-kernel-server',

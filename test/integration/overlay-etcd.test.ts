@@ -90,7 +90,7 @@ for (const version of ['3.4', '3.5'] as const satisfies readonly EtcdVersion[]) 
       assert.match(String(taken), /VNI 7 of the network other belongs to the network prod/);
 
       const snapshot = join(etcd.dir, 'snapshot');
-      await etcd.ctl('snapshot', 'save', snapshot);
+      await etcd.save(snapshot);
       one.change('prod', { kind: 'put', endpoint: endpoint('c') });
       one.change('prod', { kind: 'remove', endpointId: 'a' });
       one.change('prod', { kind: 'attributes', attributes: { key: 'k' } });

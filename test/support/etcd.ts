@@ -30,6 +30,8 @@ export interface Etcd {
   readonly endpoints: readonly string[];
   /** etcdctl against all members; its trimmed output. */
   ctl(...args: readonly string[]): Promise<string>;
+  /** Saves a snapshot to a file, as the first member that runs has it. */
+  save(snapshot: string): Promise<void>;
   /** All members are stopped, begin anew with the snapshot (a file), and run again. */
   restore(snapshot: string): Promise<void>;
   /** A folder that goes with it. */
@@ -112,15 +114,16 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
       },
     };
   });
-  const ctl = async (...args: readonly string[]) => {
-    const given = [`--endpoints=${endpoints.join(',')}`, ...ctlTls, ...(options.ctlArgs ?? []), ...args];
-    const env = { ETCDCTL_API: '3' };
+  const env = { ETCDCTL_API: '3' };
+  const ctlOf = async (asked: readonly string[], args: readonly string[]) => {
+    const given = [`--endpoints=${asked.join(',')}`, ...ctlTls, ...(options.ctlArgs ?? []), ...args];
     const [first] = members.filter((member) => member.running());
     const run = first?.host
       ? first.host.run('etcdctl', given, { env })
       : runCommand('etcdctl', given, { env, timeoutMs: 30_000 });
     return (await run).stdout.trim();
   };
+  const ctl = (...args: readonly string[]) => ctlOf(endpoints, args);
   const ready = () =>
     eventually('etcd answers', async () => (await ctl('endpoint', 'health', '--cluster')) !== undefined, {
       timeoutMs: 60_000,
@@ -132,6 +135,13 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
     endpoints,
     dir,
     ctl,
+    async save(snapshot) {
+      const asked = members.filter((member) => member.running()).slice(0, 1);
+      await ctlOf(
+        asked.map(({ endpoint }) => endpoint),
+        ['snapshot', 'save', snapshot],
+      );
+    },
     async restore(snapshot) {
       await Promise.all(members.map((member) => member.kill()));
       for (const [index, { dataDir }] of members.entries()) {
@@ -144,7 +154,7 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
           `--initial-advertise-peer-urls=${peer}`,
         ];
         await runCommand('etcdctl', ['snapshot', 'restore', snapshot, ...flags], {
-          env: { ETCDCTL_API: '3' },
+          env,
           timeoutMs: 30_000,
         });
       }

@@ -109,8 +109,7 @@ export class AddressBlocks {
     if (known !== undefined && this.#lease === undefined) this.#lease = BigInt(known.id);
     if (this.#lease === undefined || !(await this.#renew(session)))
       this.#note(await connection.grant(Math.ceil(this.#parts.reclaimMs / 1000)));
-    await this.#removeReleased(session);
-    const written = new Set(await connection.leaseKeys(this.#lease ?? 0n));
+    const written = await this.#removeReleased(session);
     for (const [, record] of this.#records.entries()) {
       if (written.has(this.#parts.keys.block(record.network, record.block))) continue;
       if (await this.#write(session, record)) continue;
@@ -200,14 +199,16 @@ export class AddressBlocks {
     return again.succeeded;
   }
 
-  async #removeReleased(session: Session): Promise<void> {
+  /** Returns the keys that stay. */
+  async #removeReleased(session: Session): Promise<ReadonlySet<string>> {
     const { keys } = this.#parts;
     const wanted = new Set(this.#records.entries().map(([, { network, block }]) => keys.block(network, block)));
-    const surplus = (await session.connection.leaseKeys(this.#lease ?? 0n)).filter((key) => !wanted.has(key));
-    if (surplus.length === 0) return;
+    const written = await session.connection.leaseKeys(this.#lease ?? 0n);
+    const surplus = written.filter((key) => !wanted.has(key));
     for (const key of surplus) await session.connection.transact({ success: [remove(key)] });
     const networks = new Set(surplus.map((key) => keys.networkOf(key)).filter((name) => name !== undefined));
     for (const name of networks) await removeUnused(session, keys, name);
+    return new Set(written.filter((key) => wanted.has(key)));
   }
 
   async #keep(session: Session): Promise<void> {

@@ -24,6 +24,8 @@ import {
 } from './rpc_pb.ts';
 
 const callMs = 1500;
+/** Short: what was sent while the way was cut off is not waited for when it is back. */
+const openMs = 1000;
 const pingIntervalMs = 1000;
 const pingTimeoutMs = 1000;
 const pageSize = 2000n;
@@ -137,7 +139,7 @@ export class Connection {
   async #ask(): Promise<void> {
     const began = performance.now();
     try {
-      const { version, leader } = await this.#maintenance.status({}, this.#options());
+      const { version, leader } = await this.#maintenance.status({}, { timeoutMs: openMs });
       this.#version = version;
       if (leader === 0n) throw new ConnectError('the member has no leader', Code.Unavailable);
     } catch (error) {

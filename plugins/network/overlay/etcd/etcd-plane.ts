@@ -167,10 +167,11 @@ export class EtcdPlane implements ControlPlane {
     }
     const lease = this.#lease;
     await this.#dropLeftovers(session, lease);
-    await this.blocks.begin(session);
+    // What the others wait for goes first; the blocks are for containers to come.
     this.#following = session;
     for (const sync of this.#syncs.values()) session.run(this.#follow(session, sync));
     session.run(this.#keep(session, lease));
+    await this.blocks.begin(session);
   }
 
   async #follow(session: Session, sync: NetworkSync): Promise<void> {
