@@ -118,7 +118,23 @@ test('a host without what nftables needs: the daemon works by iptables, doctor s
   }
 });
 
-if (!inside) {
+if (inside) {
+  test('SCTP by traffic, where the kernel has it', async () => {
+    await runCommand('modprobe', ['sctp'], { timeoutMs: 20_000 });
+    const lab = await createLab();
+    try {
+      const net = await lab.network({ pools: ['192.0.2.0/24'] });
+      const web = await lab.container(net, { address: '192.0.2.2/24', ports: ['9898:9899/sctp'] });
+      lab.host.start('nsenter', [`--net=${web.netns}`, 'socat', 'SCTP4-LISTEN:9899,fork', 'SYSTEM:echo by sctp']);
+      const asked = (port: number) =>
+        lab.outside.sh(`timeout 5 socat -u SCTP4:198.51.100.1:${port} - 2>/dev/null || true`);
+      await eventually('an answer', async () => (await asked(9898)) === 'by sctp');
+      assert.is(await asked(9899), '', 'the port of the container is none of the host');
+    } finally {
+      await lab.close();
+    }
+  });
+} else {
   test('published ports over iptables as over nftables', async () => {
     const { stdout } = await runCommand('bin/node', ['test/integration/bridge-publish.test.ts'], {
       timeoutMs: 300_000,
