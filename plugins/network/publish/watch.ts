@@ -6,6 +6,7 @@
  * nothing, so where it is in use its chain is looked at every 700 ms.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { isKernelError } from '../../linux/errors.ts';
 import { monitorTable } from '../../linux/nftables/monitor.ts';
 import { type AcceptRuleLog, AcceptRules } from './docker-user.ts';
 import type { Firewall } from './firewall.ts';
@@ -33,11 +34,7 @@ export class FirewallWatch {
     this.#acceptRules = new AcceptRules(log);
     this.#monitors = [
       firewall.writer.watch((found) => this.#repairSoon(found)),
-      monitorTable({
-        table: 'filter',
-        onTransaction: () => this.checkAcceptRules(),
-        onLost: () => this.checkAcceptRules(),
-      }),
+      ...monitorFilter(() => this.checkAcceptRules()),
     ];
     this.#legacyTimer = setInterval(() => {
       if (this.#looks > 0 || this.#firewall.networkCount === 0 || !legacyFilterInUse()) return;
@@ -91,6 +88,16 @@ export class FirewallWatch {
         this.#log.warn({ ...found, err: error }, `somebody changed ${this.#ours}, and it could not be written again`);
       }
     }, restMs);
+  }
+}
+
+/** Changes of iptables over nf_tables; none where the kernel has no netfilter netlink at all. */
+function monitorFilter(onChange: () => void): { close(): void }[] {
+  try {
+    return [monitorTable({ table: 'filter', onTransaction: onChange, onLost: onChange })];
+  } catch (error) {
+    if (isKernelError(error, 'EPROTONOSUPPORT')) return [];
+    throw error;
   }
 }
 
