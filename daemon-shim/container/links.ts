@@ -38,16 +38,16 @@ export function checkLinks(engine: Engine, links: readonly string[]): void {
   }
 }
 
-/** Links of a container that starts. Throws in Docker's words for one on the default network that is not running. */
-export function resolveLinks(engine: Engine, { hostConfig, endpoints }: ContainerRecord): Link[] {
-  const legacy = (hostConfig.NetworkMode === 'bridge' ? (hostConfig.Links ?? []) : []).map((text) => {
+/**
+ * Links of a container. When it starts, throws in Docker's words for one on the default network that is not running; one that
+ * has ended since has no address, and so no line.
+ */
+export function resolveLinks(engine: Engine, { hostConfig, endpoints }: ContainerRecord, isStarting = true): Link[] {
+  const legacy = (hostConfig.NetworkMode === 'bridge' ? (hostConfig.Links ?? []) : []).flatMap((text) => {
     const { name, alias } = parseLink(text);
-    const target = engine.containers.get(name);
-    if (!target.isRunning)
-      throw conflict(`Cannot link to a non running container: /${target.record.name} AS /${alias}`);
-    if (target.record.endpoints['bridge'] === undefined)
-      throw conflict(`Cannot link to /${target.record.name}, as it does not belong to the default network`);
-    return { target, alias, network: 'bridge' };
+    const target = isStarting ? engine.containers.get(name) : engine.containers.find(name);
+    if (isStarting && target !== undefined) checkTarget(target, alias);
+    return target === undefined ? [] : [{ target, alias, network: 'bridge' }];
   });
   const named = Object.entries(endpoints).flatMap(([network, { config }]) =>
     network === 'bridge'
@@ -59,6 +59,12 @@ export function resolveLinks(engine: Engine, { hostConfig, endpoints }: Containe
         }),
   );
   return [...legacy, ...named];
+}
+
+function checkTarget(target: Container, alias: string): void {
+  if (!target.isRunning) throw conflict(`Cannot link to a non running container: /${target.record.name} AS /${alias}`);
+  if (target.record.endpoints['bridge'] === undefined)
+    throw conflict(`Cannot link to /${target.record.name}, as it does not belong to the default network`);
 }
 
 /** Lines of /etc/hosts. */

@@ -238,12 +238,13 @@ function rewriteHosts(engine: Engine, container: Container): void {
   }
 }
 
-function rewriteFiles(engine: Engine, container: Container): void {
+/** The files of a container with a namespace of its own, as its networks and links are now. */
+export function rewriteFiles(engine: Engine, container: Container): void {
   writeSandboxFiles(engine.config, {
     record: container.record,
     key: sandboxKey(engine.config, container.id),
     hostGatewayIp: hostGateway(engine),
-    linkedHosts: linkHosts(resolveLinks(engine, container.record)),
+    linkedHosts: linkHosts(resolveLinks(engine, container.record, false)),
   });
 }
 
@@ -258,7 +259,7 @@ function sharedNamespace(engine: Engine, container: Container, other: string): s
 }
 
 /** What `host-gateway` means: the default network's gateway. */
-export function hostGateway(engine: Engine): string {
+function hostGateway(engine: Engine): string {
   const given = engine.config.hostGatewayIps[0];
   if (given !== undefined) return given;
   const pool = engine.networks.find('bridge')?.pools.find((candidate) => candidate.gateway !== undefined);

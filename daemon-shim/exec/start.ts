@@ -10,6 +10,7 @@ import { chooseRuntime } from '../container/choose-runtime.ts';
 import { mergeEnvironment, processEnvironment } from '../container/environment.ts';
 import { emitContainerEvent } from '../container/event.ts';
 import { containerFolder } from '../container/folder.ts';
+import { linkEnvironment, resolveLinks } from '../container/links.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
 import { chooseCapabilities } from '../runtime/capabilities.ts';
@@ -145,7 +146,10 @@ function processOf(engine: Engine, container: Container, { config }: ExecSession
   const { hostConfig } = record;
   const root = containerFolder(engine.config, container.id).merged;
   const user = findUser(root, config.user || record.config.User, hostConfig.GroupAdd ?? []);
-  const own = processEnvironment({ ...record.config, Tty: config.tty }, record.config.Hostname, user.home);
+  const own = [
+    ...linkEnvironment(record.name, resolveLinks(engine, record)),
+    ...processEnvironment({ ...record.config, Tty: config.tty }, record.config.Hostname, user.home),
+  ];
   return makeProcess({
     args: config.cmd,
     env: mergeEnvironment(own, config.env),

@@ -3,11 +3,10 @@ import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import { newEndpoint } from '../container/endpoints.ts';
 import type { EndpointConfig } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
-import { hostGateway } from '../container/start.ts';
+import { rewriteFiles } from '../container/start.ts';
 import type { Engine } from '../engine.ts';
 import { detachEndpoint, moveGateway, namesOf, setEndpoint } from '../sandbox/attach-networks.ts';
 import { joinNetwork } from '../sandbox/endpoint.ts';
-import { writeSandboxFiles } from '../sandbox/files.ts';
 import { portsOf } from '../sandbox/ports.ts';
 import { sandboxKey } from '../sandbox/sandbox.ts';
 import { emitNetworkEvent } from './event.ts';
@@ -59,7 +58,7 @@ async function joinRunning(
   setEndpoint(container, network.name, record);
   await moveGateway(engine, container, ports);
   container.save();
-  writeSandboxFiles(engine.config, { record: container.record, key, hostGatewayIp: hostGateway(engine) });
+  rewriteFiles(engine, container);
 }
 
 /** Under the container's lock. `force` takes a container off a network that is gone. */
@@ -86,11 +85,7 @@ export async function disconnectContainer(
   if (container.isRunning) {
     await moveGateway(engine, container, portsOf(container.record));
     container.save();
-    writeSandboxFiles(engine.config, {
-      record: container.record,
-      key: sandboxKey(engine.config, container.id),
-      hostGatewayIp: hostGateway(engine),
-    });
+    rewriteFiles(engine, container);
   }
   if (network !== undefined) emitNetworkEvent(engine, network, 'disconnect', { container: container.id });
 }
