@@ -17,8 +17,8 @@ import { runtimePackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
 import {
   type EngineKind,
-  ensureDockerPackages,
   ensureEngine,
+  ensureEnginePackages,
   ensureImage,
   findEngines,
   stopWhatWeStarted,
@@ -176,22 +176,34 @@ async function soon<T>(what: string, work: () => Promise<T>): Promise<T> {
 async function main(flags: ReadonlySet<string>): Promise<void> {
   const begin = performance.now();
   if (flags.has('--down')) return down();
+  const kind = flags.has('--docker') ? 'docker' : 'shim';
   installPackages(runtimePackages);
   if (flags.has('--setup-only')) {
-    ensureDockerPackages();
+    ensureEnginePackages(kind);
     say('everything is installed; lab/quickstart runs the main job');
     return;
   }
-  const result = await up(flags.has('--docker') ? 'docker' : 'shim');
+  const result = await up(kind);
   if (flags.has('--json')) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else show(result);
   say(`done in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
 }
 
+const whatStays = 'What was made so far stays for a look; lab/quickstart --down removes it.';
+// The daemons are in sessions of their own and go on; a second run takes up what there is.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => {
+    process.stderr.write(`interrupted\n${whatStays}\n`);
+    process.exit(code);
+  });
+
 try {
   await main(new Set(process.argv.slice(2)));
 } catch (error) {
   const text = error instanceof CommandError ? error.stderr.trim() || error.message : (error as Error).message;
-  process.stderr.write(`error: ${text}\nWhat was made so far stays for a look; lab/quickstart --down removes it.\n`);
+  process.stderr.write(`error: ${text}\n${whatStays}\n`);
   process.exitCode = 1;
 }

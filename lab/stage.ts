@@ -8,7 +8,7 @@ import { childrenOf } from '../test/support/process.ts';
 import { installPackages } from './setup/debian.ts';
 import { ensureImageArchive } from './setup/images.ts';
 import { ensureDaemon, stopDaemon } from './setup/own-daemons.ts';
-import { enginePackages, runtimePackages } from './setup/packages.ts';
+import { enginePackages, runtimePackages, shimPackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
 import { ensureImage, findDocker } from './setup/this-machine.ts';
 
@@ -39,7 +39,7 @@ async function onThisMachine(): Promise<number> {
 }
 
 async function onItsOwn(): Promise<number> {
-  installPackages(enginePackages);
+  installPackages([...enginePackages, ...shimPackages]);
   const host = await createHost({ name: 'lab' });
   try {
     await startDaemon('networkd', host, { logLevel: 'info' });

@@ -20,6 +20,9 @@ export const runtimePackages = [
 /** The engine of Debian 12, where the machine has none. */
 export const enginePackages = ['docker.io'] as const;
 
+/** What cleat-shim runs containers with, beside a runtime; the docker command comes with the engine. */
+export const shimPackages = ['conmon'] as const;
+
 /** To run every test. */
 export const testPackages = [
   ...enginePackages,
@@ -41,7 +44,7 @@ export const testPackages = [
   'systemd',
   'openssl',
   'crun',
-  'conmon',
+  ...shimPackages,
   'etcd-server',
   'etcd-client',
   'libfaketime',

@@ -10,7 +10,7 @@ import { installPackages } from './debian.ts';
 import { type Docker, dockerAt, engineVersion } from './docker.ts';
 import { ensureImageArchive } from './images.ts';
 import { ensureDaemon, isOurs, ownFolder, runDir, stopDaemon } from './own-daemons.ts';
-import { enginePackages } from './packages.ts';
+import { enginePackages, shimPackages } from './packages.ts';
 import { say } from './step.ts';
 
 export type EngineKind = 'docker' | 'shim';
@@ -19,11 +19,12 @@ const dockerd = () => ({ folder: ownFolder(), name: 'dockerd' });
 const dockerdSocket = () => `unix://${join(ownFolder(), 'docker.sock')}`;
 const shimSocket = `unix://${runDir}/docker.sock`;
 
-/** What makes containers: the docker command, and the runtime that both engines use. */
-export function ensureDockerPackages(): void {
-  const folders = (process.env['PATH'] ?? '').split(':');
+/** What makes containers: the docker command, a runtime, and for cleat-shim a monitor. */
+export function ensureEnginePackages(kind: EngineKind): void {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
   const has = (program: string): boolean => folders.some((path) => existsSync(join(path, program)));
   if (!has('docker') || !(has('runc') || has('crun'))) installPackages(enginePackages);
+  if (kind === 'shim' && !has('conmon')) installPackages(shimPackages);
 }
 
 /** The Docker engine that runs, ours from an earlier time included; undefined when there is none. */
@@ -46,7 +47,7 @@ export async function findEngines(): Promise<Docker[]> {
 
 /** The engine that runs, or one that is started now. */
 export async function ensureEngine(kind: EngineKind): Promise<Docker> {
-  ensureDockerPackages();
+  ensureEnginePackages(kind);
   return kind === 'shim' ? ensureShim() : ensureDocker();
 }
 

@@ -109,6 +109,13 @@ test('what it does not know it refuses, and --help needs nothing', async () => {
     if (typeof refused === 'string') throw new Error('a wrong flag was taken');
     is(refused.exitCode, 2);
     match(refused.stderr, /does not know "--dwon"/);
+    for (const flags of [
+      ['--down', '--setup-only'],
+      ['--json', '--down'],
+    ]) {
+      const both = await run(host, ...flags).catch((error: { exitCode: number }) => error);
+      is(typeof both === 'string' ? 0 : both.exitCode, 2, flags.join(' '));
+    }
   } finally {
     await host.close();
   }
