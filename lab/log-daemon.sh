@@ -30,12 +30,3 @@ received() {
   [ -e "$WORK/$1" ] || return 0
   sed 's/.*"hex":"\(.*\)"}/\1/' "$WORK/$1" | xxd -r -p | tr '\0' '\n'
 }
-
-# Asks again until it is so, for 20 s.
-eventually() {
-  for ((attempt = 0; attempt < 200; attempt++)); do
-    if "$@"; then return 0; fi
-    sleep 0.1
-  done
-  return 1
-}

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/stage.sh"
 . "$(dirname "$(readlink -f "$0")")/log-daemon.sh"
 name=writer$ID
-command -v rsyslogd >/dev/null || { echo 'this script needs the Debian package rsyslog'; exit 1; }
+needs rsyslogd rsyslog
 
 step 'rsyslog with a configuration of its own'
 cat >"$WORK/rsyslog.conf" <<CONF

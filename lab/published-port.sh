@@ -11,20 +11,13 @@
 
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/stage.sh"
-near=near$ID far=far$ID web=web$ID ann=ann$ID cat=cat$ID out=out$ID port=8088
+near=near$ID far=far$ID web=web$ID ann=ann$ID cat=cat$ID port=8088
 serve='echo "hello from web" >/www/index.html; httpd -p 81 -h /www; exec httpd -f -p 80 -h /www'
 fetch() { echo "curl -sS --max-time 10 http://$1/"; }
 knock() { echo "curl -sS --max-time 2 http://$1/"; }
 
 step 'Another host, as a namespace with a cable to this one'
-undo ip netns del "$out"
-show ip netns add "$out"
-undo ip link del "lab$ID"
-show ip link add "lab$ID" type veth peer name eth0 netns "$out"
-show ip addr add 192.0.2.1/24 dev "lab$ID"
-show ip link set "lab$ID" up
-show ip -n "$out" addr add 192.0.2.2/24 dev eth0
-show ip -n "$out" link set eth0 up
+another_host
 
 step 'A web server that publishes port 80 as 8088; it listens on port 81 too, which it does not publish'
 network "$near" --subnet 10.99.1.0/24
@@ -39,7 +32,7 @@ step 'The rules: one map element for the port, and one rule that looks up the ma
 show nft list table inet cleat
 
 step 'From outside'
-check 'the other host fetches the page' nsenter --net="/run/netns/$out" $(fetch 192.0.2.1:$port)
+check 'the other host fetches the page' outside $(fetch 192.0.2.1:$port)
 show sh -c "conntrack -L -p tcp --orig-port-dst $port 2>/dev/null | tail -n 1"
 
 step 'From this host, by each of its addresses'
@@ -53,9 +46,9 @@ check 'of the same network: out to the host and back through the same bridge (ha
 check 'of another network' docker exec "$cat" timeout 10 wget -q -O- "http://192.0.2.1:$port/"
 
 step 'Ports that are not published do not answer, also to a host that knows the way'
-show ip -n "$out" route add 10.99.1.0/24 via 192.0.2.1
-refute 'port 81 of web from outside' nsenter --net="/run/netns/$out" $(knock 10.99.1.2:81)
-refute 'port 80 of web by its own address from outside' nsenter --net="/run/netns/$out" $(knock 10.99.1.2:80)
+show ip -n "out$ID" route add 10.99.1.0/24 via 192.0.2.1
+refute 'port 81 of web from outside' outside $(knock 10.99.1.2:81)
+refute 'port 80 of web by its own address from outside' outside $(knock 10.99.1.2:80)
 refute 'port 81 of web from another network' docker exec "$cat" timeout 2 wget -q -O- http://10.99.1.2:81/
 check 'while a neighbour on the network may' docker exec "$ann" timeout 10 wget -q -O- "http://$web:81/"
 
@@ -65,4 +58,4 @@ refute 'a second container cannot have it' docker run -d --name "thief$ID" --net
 
 step 'When the container goes, so does its port'
 show docker stop -t 0 "$web"
-refute 'nothing answers on the port' nsenter --net="/run/netns/$out" $(knock 192.0.2.1:$port)
+refute 'nothing answers on the port' outside $(knock 192.0.2.1:$port)

@@ -7,6 +7,12 @@
 #   check CLAIM COMMAND...  a claim and the command that proves it; when it fails, so does the script
 #   refute CLAIM COMMAND... the same for a command that must fail
 #   undo COMMAND...         to run at the end, the last one first
+#   needs PROGRAM PACKAGE   stops with a word when the program is not installed
+#   eventually COMMAND...   asks again until it is so, for 20 s
+#   within NAME COMMAND...  a program of the host in the network of a container
+#   behind NAME COMMAND...  the same in the background until the end, or `end $behind`
+#   another_host            makes a host beside this one, 192.0.2.2 on a cable to 192.0.2.1
+#   outside COMMAND...      a program there
 #   $IMAGE                  a busybox image; $ID a word that is different in each run
 
 if [ -z "${CLEAT_LAB_STAGE:-}" ]; then
@@ -105,6 +111,52 @@ container() {
   undo docker rm -f "$name"
   show docker run -d --name "$name" --network "$net" "$@"
 }
+
+needs() {
+  command -v "$1" >/dev/null || { echo "this script needs the Debian package $2"; exit 1; }
+}
+
+eventually() {
+  local attempt
+  for ((attempt = 0; attempt < 200; attempt++)); do
+    if "$@"; then return 0; fi
+    sleep 0.1
+  done
+  return 1
+}
+
+within() {
+  local name=$1
+  shift
+  cleat netshoot "$name" -- "$@"
+}
+
+behind() {
+  local name=$1
+  shift
+  # Not by the function: the process number shall be that of the command.
+  "$(dirname "$(readlink -f "$0")")/../bin/cleat" netshoot "$name" -- "$@" &
+  behind=$!
+  undo end "$behind"
+}
+
+end() {
+  kill "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
+}
+
+another_host() {
+  undo ip netns del "out$ID"
+  show ip netns add "out$ID"
+  undo ip link del "lab$ID"
+  show ip link add "lab$ID" type veth peer name eth0 netns "out$ID"
+  show ip addr add 192.0.2.1/24 dev "lab$ID"
+  show ip link set "lab$ID" up
+  show ip -n "out$ID" addr add 192.0.2.2/24 dev eth0
+  show ip -n "out$ID" link set eth0 up
+}
+
+outside() { nsenter --net="/run/netns/out$ID" "$@"; }
 
 cleat() { "$(dirname "$(readlink -f "$0")")/../bin/cleat" "$@"; }
 

@@ -19,7 +19,7 @@ start_volumed() {
 volumes() { "$bin/cleat" volume "$@" --run-dir "$RUN"; }
 
 if [ -S /run/docker/plugins/cleat-local.sock ]; then
-  RUN=/run/cleat STATE=/var/lib/cleat
+  RUN=/run/cleat STATE=${CLEAT_LAB_STATE:-/var/lib/cleat}
 else
   RUN=$WORK/run STATE=$WORK/state
   # The pid comes from the file, since a script may start it again.

@@ -1,33 +1,16 @@
 /** The lab's scripts on an engine of their own: every claim in them holds. And one that is interrupted takes everything down. */
 import { spawn, spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { is, match, ok } from 'uvu/assert';
 import { deadline } from '../support/deadline.ts';
 import { startEngine } from '../support/engine.ts';
 import { createHost } from '../support/host.ts';
+import { labFolder, labScripts, passes } from '../support/lab.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10', 'program:conntrack');
 
-const lab = fileURLToPath(new URL('../../lab/', import.meta.url));
-// Those without a first line for the shell are parts that the others source.
-const scripts = globSync('*.sh', { cwd: lab })
-  .filter((name) => readFileSync(`${lab}${name}`, 'utf8').startsWith('#!'))
-  .sort();
-
-for (const script of scripts) {
-  test(script, () => {
-    const done = spawnSync(`${lab}${script}`, ['--own'], {
-      encoding: 'utf8',
-      timeout: 120_000,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    is(done.status, 0, `${done.stdout}${done.stderr}`);
-    match(done.stdout, /all \d+ checks passed; everything is taken down/);
-  });
-}
+for (const script of labScripts) test(script, () => passes(script, '--own'));
 
 test('where an engine runs, a script runs there, and leaves the host as it was', async () => {
   const host = await createHost();
@@ -35,7 +18,7 @@ test('where an engine runs, a script runs there, and leaves the host as it was',
     const engine = await startEngine({ version: '20.10', host, images: [] });
     const before = await host.sh('ip -json link | jq -r ".[].ifname"');
     const env = { DOCKER_HOST: 'unix:///run/docker.sock', CLEAT_CACHE: `${host.dir}/cache` };
-    const { stdout, stderr } = await host.run(`${lab}static-addresses.sh`, [], { timeoutMs: 120_000, env });
+    const { stdout, stderr } = await host.run(`${labFolder}static-addresses.sh`, [], { timeoutMs: 120_000, env });
     match(stdout, /checks passed/);
     match(stderr, /running on Docker 20\.10.*\n.*starting cleat-networkd/);
     is(await engine.docker('ps', '-aq'), '');
@@ -47,14 +30,17 @@ test('where an engine runs, a script runs there, and leaves the host as it was',
 });
 
 test('--help prints the header, a wrong flag is refused', () => {
-  const help = spawnSync(`${lab}${scripts[0]}`, ['--help'], { encoding: 'utf8' });
+  const help = spawnSync(`${labFolder}${labScripts[0]}`, ['--help'], { encoding: 'utf8' });
   is(help.status, 0);
   match(help.stdout, /usage: .* \[--own \| --shim\]/);
-  is(spawnSync(`${lab}${scripts[0]}`, ['--nothing'], { encoding: 'utf8' }).status, 2);
+  is(spawnSync(`${labFolder}${labScripts[0]}`, ['--nothing'], { encoding: 'utf8' }).status, 2);
 });
 
 test('an interrupted script takes everything down and says so by its exit code', async () => {
-  const child = spawn(`${lab}bridge-isolation.sh`, ['--own'], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(`${labFolder}bridge-isolation.sh`, ['--own'], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   const { promise, resolve } = Promise.withResolvers<void>();
   child.stdout.on('data', (chunk: Buffer) => {
