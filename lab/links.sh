@@ -35,7 +35,6 @@ network "$back" --subnet 10.99.13.0/24
 container "$web" "$front" "$IMAGE" sleep 86400
 container "$db" "$back" "$IMAGE" sh -c "$serve"
 container "$app" "$front" "$IMAGE" sleep 86400
-undo docker network disconnect -f "$back" "$app"
 show docker network connect --link "$db:store" --alias api "$back" "$app"
 show docker exec "$app" ip addr
 check 'app reaches web, by name' docker exec "$app" ping -c 1 -W 2 "$web"
