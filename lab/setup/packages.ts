@@ -31,6 +31,7 @@ export const testPackages = [
   'jq',
   'iputils-ping',
   'bind9-dnsutils',
+  'ldnsutils',
   'dnsmasq-base',
   'isc-dhcp-server',
   'dnsperf',

@@ -1,6 +1,7 @@
 /** A client that asks one question without pause from inside a namespace and remembers every answer with its times. */
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { decode, encode } from 'dns-packet';
 import { openUdp } from '../../plugins/linux/datagram.ts';
 import { inNetns, type Netns } from '../../plugins/linux/netns.ts';
@@ -67,6 +68,20 @@ export function startLoad(netns: Netns, server: string, name: string, window: nu
       socket.close();
     },
   };
+}
+
+/** One datagram there, and the first that comes back. */
+export async function exchange(netns: Netns, server: string, message: Uint8Array): Promise<Buffer> {
+  const fd = inNetns(netns, () => openUdp({ port: 0 }));
+  const socket = createSocket('udp4');
+  socket.bind({ fd });
+  try {
+    const reply = once(socket, 'message', { signal: AbortSignal.timeout(2000) });
+    socket.send(message, 53, server);
+    return ((await reply) as [Buffer])[0];
+  } finally {
+    socket.close();
+  }
 }
 
 /** Sends real questions with bytes changed, added and cut; counts what comes back, and names what no DNS library can read. */

@@ -91,6 +91,23 @@ test('EDNS of a later version gets BADVERS, with ours', () => {
   assert.is(reply.answers?.length, 0);
 });
 
+test('RFC 6891 §6.1.1: one OPT record, of the root; other additional records do no harm', () => {
+  const opt = Buffer.from('00002904d0000000000000', 'hex');
+  const other = Buffer.from('017800000100010000000000047f000001', 'hex');
+  const ask = (...records: Buffer[]): number | undefined => {
+    const message = Buffer.concat([question('web'), ...records]);
+    message[11] = records.length;
+    return rcodeOf(now(message, makeAsker()));
+  };
+  assert.is(ask(opt), 0);
+  assert.is(ask(other), 0);
+  assert.is(ask(other, opt), 0);
+  assert.is(ask(opt, opt), 1);
+  assert.is(ask(Buffer.concat([Buffer.from('0161', 'hex'), opt])), 1, 'an owner');
+  assert.is(ask(opt.subarray(0, 9)), 1, 'cut off');
+  assert.is(ask(other, opt.subarray(0, 9)), 1, 'cut off behind another');
+});
+
 test('a client has a bounded number of questions under way', async () => {
   const upstream = createSocket('udp4').bind(0, '127.0.0.1');
   await once(upstream, 'listening');

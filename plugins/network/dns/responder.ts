@@ -8,7 +8,7 @@ import { chainAnswer } from './chain.ts';
 import { compile } from './compile.ts';
 import type { EngineResolver } from './engine-resolver.ts';
 import type { ForwardOutcome, ForwardQuestion } from './forwarder.ts';
-import { nameToWire, readName } from './name.ts';
+import { nameToWire, readName, skipName } from './name.ts';
 import { keyHash, Query, questionKey, type Verdict } from './query.ts';
 import type { QueryLog } from './query-log.ts';
 import { type Resolution, resolve, unknownSingleLabel } from './resolver.ts';
@@ -16,7 +16,7 @@ import { type Outcome, outcomeIndex } from './stats.ts';
 import { isOwnQuery } from './upstream.ts';
 import { questionBytes } from './upstream-group.ts';
 import type { View } from './view.ts';
-import { headerLength, maxMessageLength, rcodeName, rcodes, typeName } from './wire.ts';
+import { headerLength, maxMessageLength, rcodeName, rcodes, typeName, types } from './wire.ts';
 
 /** Who asks: made by the server whose socket the query came in on, never from what the query says. */
 export interface Asker {
@@ -136,6 +136,7 @@ export class Responder {
     // RFC 6891 §6.1.3: a version that is not ours to understand; the reply says which one is.
     if (query.hasEdns && query.ednsVersion !== 0) return refuse(rcodes.BADVERS, 'refused');
     if (query.hasEdns) return query.class === 1 && refuse(rcodes.FORMERR, 'malformed');
+    if (!hasSoundAdditionals(message, query.questionEnd)) return refuse(rcodes.FORMERR, 'malformed');
     // Something behind the question that is no OPT (TSIG, a cookie of old): answered as if it were not there.
     return false;
   }
@@ -291,6 +292,23 @@ export class Responder {
   #sendEmpty(message: Buffer, send: Send, rcode: number): void {
     send(this.#scratch, writeEmpty(this.#query, message, 0, this.#scratch, 0, rcode));
   }
+}
+
+/** RFC 6891 §6.1.1: at most one OPT record, whose owner is the root. Records that are cut off are not sound either. */
+function hasSoundAdditionals(message: Buffer, start: number): boolean {
+  let at = start;
+  let seen = false;
+  for (let left = message.readUInt16BE(10); left > 0; left--) {
+    const next = skipName(message, at);
+    if (next < 0 || next + 10 > message.length) return false;
+    if (message.readUInt16BE(next) === types.OPT) {
+      if (seen || message[at] !== 0) return false;
+      seen = true;
+    }
+    at = next + 10 + message.readUInt16BE(next + 8);
+    if (at > message.length) return false;
+  }
+  return true;
 }
 
 /** What is asked upstream when a local CNAME leads there. */
