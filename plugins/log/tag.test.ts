@@ -63,6 +63,20 @@ const results: readonly (readonly [template: string, result: string])[] = [
   ['{{/* nothing */}}x', 'x'],
   ['{{print 1 2 "a" 3}}{{1.50}}{{true}}{{`raw\\n`}}{{"\\t"}}', '1 2a31.5trueraw\\n\t'],
   ['{{"<a&b>" | html}}', '&lt;a&amp;b&gt;'],
+  ['{{define "n"}}<{{.}}>{{end}}{{template "n" .Name}}{{template "n" "x"}}', '<web><x>'],
+  ['{{template "later"}}{{define "later"}}{{with .}}a{{else}}b{{end}}{{end}}', 'b'],
+  ['{{block "n" .Name}}[{{.}}]{{end}}{{template "n" .DaemonName}}', '[web][docker]'],
+  ['{{$n := 1}}{{define "n"}}{{$}}{{end}}{{template "n" 5}}', '5'],
+  ['{{range .ContainerArgs}}{{if eq . "echo hi"}}{{break}}{{end}}{{.}},{{end}}', '-c,'],
+  ['{{range .ContainerArgs}}{{if eq . "-c"}}{{continue}}{{end}}{{.}},{{end}}', 'echo hi,'],
+  ['{{range 3}}{{.}}{{end}}', '012'],
+  ['{{.ContainerCreated.Format "2006-01-02T15:04:05.000Z07:00"}}', '2026-11-20T16:21:36.416Z'],
+  [
+    '{{.ContainerCreated.Format "Mon, 2 Jan 06 03:04PM .9999 -0700 MST 002"}}',
+    'Fri, 20 Nov 26 04:21PM .4166 +0000 UTC 324',
+  ],
+  ['{{.ContainerCreated.Year}}{{.ContainerCreated.Month}}{{.ContainerCreated.Unix}}', '2026November1795191696'],
+  ['{{define "x"}}{{end}}{{define "x"}}y{{end}}{{template "x"}}', 'y'],
 ];
 
 for (const [template, result] of results) {
@@ -80,6 +94,24 @@ for (const template of [
   '{{.Name.X}}',
   '{{eq 1 "a"}}',
   '{{define "x"}}',
+  '{{define x}}{{end}}',
+  '{{.Name 1}}',
+  '{{.ContainerCreated.Format}}',
+  '{{.ContainerLabels.lab 1}}',
+  '{{if 1}}{{define "x"}}{{end}}{{end}}',
+  '{{template "x"}}',
+  '{{define "x"}}a{{end}}{{define "x"}}b{{end}}',
+  '{{define "x"}}{{template "x"}}{{end}}{{template "x"}}',
+  '{{break}}',
+  '{{range .ContainerArgs}}{{define "x"}}{{end}}{{end}}',
+  '{{range 2}}{{block "x" .}}{{break}}{{end}}{{end}}',
+  // What would hold up the daemon, or fill its memory.
+  '{{range 999999999}}{{end}}',
+  `${'{{range 99}}'.repeat(40)}${'{{end}}'.repeat(40)}`,
+  `{{define "a"}}{{.}}{{end}}${Array.from({ length: 40 }, (_, i) => `{{define "${i + 1}"}}{{template "${i}"}}{{template "${i}"}}{{end}}`).join('')}{{define "0"}}{{end}}{{template "40"}}`,
+  '{{pad .Name 999999999 1}}',
+  `{{$x := .Name}}${'{{$x = print $x $x}}'.repeat(60)}`,
+  `{{range 9999}}${'x'.repeat(100)}{{end}}`,
 ]) {
   test(`refuses ${template}`, () => {
     assert.throws(() => render(template), /option tag=.* cannot be used/);

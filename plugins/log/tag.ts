@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { PluginError } from '../sdk/errors.ts';
 import type { LogInfo } from '../sdk/log-plugin.ts';
 import { parseTimestamp } from '../sdk/protocol/timestamp.ts';
-import { goJsonString } from './go-json.ts';
+import { timeStruct } from './template/go-time.ts';
 import { renderTemplate } from './template/render.ts';
 import type { Struct, Value } from './template/value.ts';
 
@@ -41,7 +41,7 @@ function infoStruct(info: LogInfo): Struct {
       ['ContainerArgs', info.containerArgs],
       ['ContainerImageID', info.containerImageId],
       ['ContainerImageName', info.containerImageName],
-      ['ContainerCreated', timeStruct(info.containerCreated)],
+      ['ContainerCreated', timeStruct(info.containerCreated, parseTimestamp(info.containerCreated) ?? 0n)],
       ['ContainerEnv', info.containerEnv],
       ['ContainerLabels', new Map(Object.entries(info.containerLabels))],
       ['LogPath', info.logPath],
@@ -57,22 +57,5 @@ function infoStruct(info: LogInfo): Struct {
       ['Command', () => containerCommand(info)],
       ['Hostname', () => hostname()],
     ]),
-  };
-}
-
-/** A time.Time: `2026-11-20 16:21:36.416671004 +0000 UTC` in text. */
-function timeStruct(text: string): Struct {
-  const nanos = parseTimestamp(text) ?? 0n;
-  const [, date = '', time = ''] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)Z$/.exec(text) ?? [];
-  return {
-    structName: 'time.Time',
-    fields: new Map(),
-    methods: new Map<string, () => Value>([
-      ['Unix', () => Number(nanos / 1_000_000_000n)],
-      ['UnixNano', () => nanos.toString()],
-      ['Year', () => new Date(Number(nanos / 1_000_000n)).getUTCFullYear()],
-    ]),
-    text: date === '' ? text : `${date} ${time.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '')} +0000 UTC`,
-    json: goJsonString(text, false),
   };
 }

@@ -15,6 +15,15 @@ function whole(name: string, value: Value): number {
   throw new TemplateError(`wrong type for value of ${name}; expected int; got ${typeName(value)}`);
 }
 
+/** A result that long is refused anyway. */
+const mostBlanks = 65_536;
+
+function blanks(name: string, value: Value): string {
+  const count = whole(name, value);
+  if (count < 0 || count > mostBlanks) throw new TemplateError(`${name} takes 0 to ${mostBlanks} blanks, got ${count}`);
+  return ' '.repeat(count);
+}
+
 function texts(name: string, value: Value): string[] {
   if (Array.isArray(value)) return value.map((item) => text(name, item as Value));
   throw new TemplateError(`wrong type for value of ${name}; expected []string; got ${typeName(value)}`);
@@ -127,7 +136,7 @@ export const functions: Readonly<Record<string, TemplateFunction>> = {
   upper: (source) => text('upper', source).toUpperCase(),
   pad: (source, before, after) => {
     const padded = text('pad', source);
-    return padded === '' ? '' : ' '.repeat(whole('pad', before)) + padded + ' '.repeat(whole('pad', after));
+    return padded === '' ? '' : blanks('pad', before) + padded + blanks('pad', after);
   },
   truncate: (source, length) => {
     const [long, most] = [text('truncate', source), whole('truncate', length)];

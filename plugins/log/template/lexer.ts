@@ -29,8 +29,8 @@ export function tokenize(template: string): Token[] {
     const open = rest.indexOf('{{');
     let text = open === -1 ? rest : rest.slice(0, open);
     rest = open === -1 ? '' : rest.slice(open);
-    if (trimNext) text = text.trimStart();
-    if (/^\{\{-\s/.test(rest)) text = text.trimEnd();
+    if (trimNext) text = text.replace(/^[ \t\r\n]+/, '');
+    if (/^\{\{-\s/.test(rest)) text = text.replace(/[ \t\r\n]+$/, '');
     if (text !== '') tokens.push({ kind: 'text', text });
     if (rest === '') break;
     const remark = comment.exec(rest)?.[0];

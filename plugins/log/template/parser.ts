@@ -1,4 +1,4 @@
-/** Builds the tree of a template. `define`, `template`, `block`, `break` and `continue` are not offered: a tag has no use for them. */
+/** Builds the trees of a template and of those that it defines. */
 import { TemplateError, type Token, tokenize } from './lexer.ts';
 
 export type Node =
@@ -9,7 +9,15 @@ export type Node =
       readonly pipeline: Pipeline;
       readonly then: Node[];
       readonly otherwise: Node[];
-    };
+    }
+  | { readonly kind: 'template'; readonly name: string; readonly pipeline: Pipeline | undefined }
+  | { readonly kind: 'break' | 'continue' };
+
+export interface Template {
+  readonly nodes: readonly Node[];
+  /** By their names. */
+  readonly templates: ReadonlyMap<string, readonly Node[]>;
+}
 
 export interface Pipeline {
   /** One variable, or for range index and element. */
@@ -28,18 +36,23 @@ export type Operand =
   | { readonly kind: 'field'; readonly of: Operand; readonly name: string }
   | { readonly kind: 'pipeline'; readonly pipeline: Pipeline };
 
-export function parseTemplate(template: string, isFunction: (name: string) => boolean): Node[] {
+export function parseTemplate(template: string, isFunction: (name: string) => boolean): Template {
   const parser = new Parser(tokenize(template), isFunction);
   const { nodes, stopped } = parser.list();
   if (stopped !== '') throw new TemplateError(`unexpected {{${stopped}}}`);
-  return nodes;
+  return { nodes, templates: parser.templates };
 }
+
+const maxDepth = 50;
 
 class Parser {
   readonly #tokens: readonly Token[];
   readonly #isFunction: (name: string) => boolean;
+  readonly templates = new Map<string, Node[]>();
   #at = 0;
   #depth = 0;
+  /** Loops around the current place. */
+  #loops = 0;
 
   constructor(tokens: readonly Token[], isFunction: (name: string) => boolean) {
     this.#tokens = tokens;
@@ -63,29 +76,90 @@ class Parser {
         this.#at++;
         return { nodes, stopped: word.name };
       }
-      nodes.push(this.#action());
+      const node = this.#action();
+      if (node !== undefined) nodes.push(node);
     }
   }
 
-  #action(): Node {
+  /** undefined: a definition, which leaves nothing at its place. */
+  #action(): Node | undefined {
     const token = this.#tokens[this.#at];
-    if (token?.kind === 'word' && (token.name === 'if' || token.name === 'with' || token.name === 'range')) {
-      this.#at++;
-      return this.#control(token.name);
+    const word = token?.kind === 'word' ? token.name : '';
+    switch (word) {
+      case 'if':
+      case 'with':
+      case 'range':
+        this.#at++;
+        return this.#control(word);
+      case 'break':
+      case 'continue':
+        if (this.#loops === 0) throw new TemplateError(`{{${word}}} outside {{range}}`);
+        this.#at++;
+        this.#endAction();
+        return { kind: word };
+      case 'define':
+        // Go too allows it at the top only.
+        if (this.#depth > 0) throw new TemplateError('unexpected {{define}}');
+        this.#at++;
+        this.#define(this.#name(word), word);
+        return undefined;
+      case 'block': {
+        this.#at++;
+        const name = this.#name(word);
+        const pipeline = this.#pipeline();
+        this.#define(name, word);
+        return { kind: 'template', name, pipeline };
+      }
+      case 'template': {
+        this.#at++;
+        const name = this.#name(word);
+        this.#skipSpace();
+        const pipeline = this.#tokens[this.#at]?.kind === 'end' ? undefined : this.#pipeline();
+        this.#endAction();
+        return { kind: 'template', name, pipeline };
+      }
+      default: {
+        const pipeline = this.#pipeline();
+        this.#endAction();
+        return { kind: 'action', pipeline };
+      }
     }
-    if (token?.kind === 'word' && ['define', 'template', 'block', 'break', 'continue'].includes(token.name)) {
-      throw new TemplateError(`{{${token.name}}} is not supported in a tag`);
-    }
-    const pipeline = this.#pipeline();
+  }
+
+  #name(word: string): string {
+    this.#skipSpace();
+    const token = this.#tokens[this.#at++];
+    if (token?.kind !== 'string') throw new TemplateError(`unexpected ${describe(token)} in {{${word}}}`);
+    return token.value;
+  }
+
+  #define(name: string, word: string): void {
     this.#endAction();
-    return { kind: 'action', pipeline };
+    if (++this.#depth > maxDepth) throw new TemplateError('too many nested blocks');
+    const loops = this.#loops;
+    this.#loops = 0;
+    const { nodes, stopped } = this.list();
+    this.#loops = loops;
+    if (stopped !== 'end') throw new TemplateError(`{{${word}}} without {{end}}`);
+    this.#endAction();
+    this.#depth--;
+    const blank = (list: readonly Node[]): boolean =>
+      list.every((node) => node.kind === 'text' && node.text.trim() === '');
+    const known = this.templates.get(name);
+    if (known !== undefined && !blank(known)) {
+      if (blank(nodes)) return;
+      throw new TemplateError(`multiple definition of template ${JSON.stringify(name)}`);
+    }
+    this.templates.set(name, nodes);
   }
 
   #control(kind: 'if' | 'with' | 'range'): Node {
-    if (++this.#depth > 50) throw new TemplateError('too many nested blocks');
+    if (++this.#depth > maxDepth) throw new TemplateError('too many nested blocks');
     const pipeline = this.#pipeline();
     this.#endAction();
+    if (kind === 'range') this.#loops++;
     const { nodes: then, stopped } = this.list();
+    if (kind === 'range') this.#loops--;
     let otherwise: Node[] = [];
     if (stopped === 'else') otherwise = this.#else(kind);
     else if (stopped === 'end') this.#endAction();

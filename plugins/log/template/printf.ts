@@ -2,6 +2,8 @@
 import { goJsonString } from '../go-json.ts';
 import { Float, printValue, typeName, type Value } from './value.ts';
 
+/** fmt's own limit is 1e6. */
+const widest = 65_536;
 const directive = /%([-+# 0]*)(\d+)?(?:\.(\d+)?)?([a-zA-Z%])/g;
 
 export function sprintf(format: string, args: readonly Value[]): string {
@@ -12,6 +14,8 @@ export function sprintf(format: string, args: readonly Value[]): string {
       if (verb === '%') return '%';
       if (next >= args.length) return `%!${verb}(MISSING)`;
       const value = args[next++];
+      if (Number(width ?? 0) > widest) return '%!(BADWIDTH)';
+      if (Number(precision ?? 0) > widest) return '%!(BADPREC)';
       const digits = precision === undefined ? (whole.includes('.') ? 0 : undefined) : Number(precision);
       const body = formatOne(verb, value, flags, digits);
       return pad(

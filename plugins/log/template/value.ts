@@ -10,12 +10,12 @@ export class Float {
   }
 }
 
-/** What has fields and methods: a Go struct. Methods take no arguments. */
+/** What has fields and methods: a Go struct. */
 export interface Struct {
   readonly structName: string;
   /** In the order of the Go declaration. */
   readonly fields: ReadonlyMap<string, Value>;
-  readonly methods: ReadonlyMap<string, () => Value>;
+  readonly methods: ReadonlyMap<string, (...args: readonly Value[]) => Value>;
   /** How fmt prints it and json encodes it, where that differs. */
   readonly text?: string;
   readonly json?: string;
@@ -105,9 +105,16 @@ function sortedEntries(map: ReadonlyMap<string, Value>): [string, Value][] {
   return [...map].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-export function fieldOf(value: Value, name: string): Value {
+export function fieldOf(value: Value, name: string, args: readonly Value[] = []): Value {
+  const method = isStruct(value) ? value.methods.get(name) : undefined;
+  if (args.length > 0 && method === undefined)
+    throw new TemplateError(`${name} has arguments but cannot be invoked as function`);
   if (isStruct(value)) {
-    if (value.methods.has(name)) return value.methods.get(name)?.();
+    if (method !== undefined) {
+      if (args.length !== method.length)
+        throw new TemplateError(`wrong number of args for ${name}: want ${method.length} got ${args.length}`);
+      return method(...args);
+    }
     if (value.fields.has(name)) return value.fields.get(name);
     throw new TemplateError(`can't evaluate field ${name} in type ${value.structName}`);
   }
