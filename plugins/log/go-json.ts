@@ -34,8 +34,8 @@ export const goEscapes: Escapes = { classes: classTable('\n\r\t\b\f'), replaceme
 export const escapeGrowth = 6;
 
 const hex = Buffer.from('0123456789abcdef', 'latin1');
-/** Shorter lines are copied byte by byte, in the loop that looks at each byte anyway. */
-const shortLine = 160;
+/** From here on the call of a native copy costs less than the loop. */
+const longRun = 24;
 
 /** Writes the escaped bytes of source[start, end) into `out` at `at`, without quotes; returns the offset behind them. */
 export function writeEscaped(
@@ -48,23 +48,14 @@ export function writeEscaped(
 ): number {
   let cursor = at;
   let index = start;
-  if (end - start <= shortLine) {
-    while (index < end) {
-      const byte = source[index]!;
-      if (classes[byte] !== 0) break;
-      out[cursor++] = byte;
-      index++;
-    }
-  }
   while (index < end) {
     let clean = index;
     while (clean < end && classes[source[clean]!] === 0) clean++;
-    if (clean - index > 32) {
+    if (clean - index > longRun) {
       source.copy(out, cursor, index, clean);
       cursor += clean - index;
-    } else for (let copied = index; copied < clean; copied++) out[cursor + copied - index] = source[copied]!;
-    if (clean - index <= 32) cursor += clean - index;
-    index = clean;
+      index = clean;
+    } else while (index < clean) out[cursor++] = source[index++]!;
     if (index >= end) break;
     const byte = source[index]!;
     const kind = classes[byte];
