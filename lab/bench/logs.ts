@@ -1,5 +1,5 @@
 /**
- * Logs: lines a second and processor time against the built-in json-file driver and against a plugin that throws every line away,
+ * Logs: lines a second and processor time against the built-in json-file driver and against plugins that throw every line away,
  * the pipeline alone, memory, reading back from 2 GB, stopping while the server is down.
  */
 import { execFileSync } from 'node:child_process';
@@ -14,6 +14,7 @@ import { createHost, type Host } from '../../test/support/host.ts';
 import { logInfo, openLogSession } from '../../test/support/log-session.ts';
 import type { Bench, BenchContext, Figure } from './harness/bench.ts';
 import { interleave, median, timeMs } from './harness/interleave.ts';
+import { type LogWriters, startLogWriters } from './harness/log-writers.ts';
 
 const node = fileURLToPath(new URL('../../bin/node', import.meta.url));
 const discardPlugin = fileURLToPath(new URL('./harness/log-discard.ts', import.meta.url));
@@ -21,8 +22,8 @@ const discardPlugin = fileURLToPath(new URL('./harness/log-discard.ts', import.m
 export const bench: Bench = {
   name: 'logs',
   about:
-    'lines a second, CPU, memory and reading of the log drivers; peers are json-file and a plugin that throws lines away',
-  rounds: 3,
+    'lines a second, CPU, memory and reading of the log drivers; peers are json-file and plugins that throw every line away',
+  rounds: 5,
   async run(context) {
     const host = await createHost({ name: 'benchlogs' });
     try {
@@ -30,13 +31,23 @@ export const bench: Bench = {
         config: { engines: [], 'max-total-size': '50g' },
         logLevel: 'info',
       });
-      const discard = host.start(node, [discardPlugin, '/run/docker/plugins/discard.sock']);
-      await eventually('the discarding plugin listens', () => discard.output().includes('ready'));
+      const discard = host.start(node, [discardPlugin, 'own', '/run/docker/plugins/discard.sock']);
+      const cat = host.start(node, [discardPlugin, 'cat', '/run/docker/plugins/cat.sock']);
+      for (const plugin of [discard, cat])
+        await eventually('the discarding plugin listens', () => plugin.output().includes('ready'));
       const engine = await startEngine({ version: '28', host });
+      const dockerd = await engine.pid();
+      const size = ['max-size=200m', 'max-file=2'];
+      const takers: Takers = {
+        ours: { driver: 'cleat-json-file', options: size, pids: [dockerd, await logd.pid()] },
+        builtin: { driver: 'json-file', options: size, pids: [dockerd] },
+        discard: { driver: 'discard', options: [], pids: [dockerd, await discard.pid()] },
+        cat: { driver: 'cat', options: [], pids: [dockerd] },
+      };
       return [
         ...(await pipeline(context, logd)),
         ...(await memory(context, host)),
-        ...(await containers(context, engine, logd, await discard.pid())),
+        ...(await containers(context, engine, takers)),
         ...(await stopping(context, engine)),
         ...(await reading(context, host, logd, engine)),
       ];
@@ -55,7 +66,7 @@ function frameFile(
   const line = Buffer.alloc(lineBytes, 'abcdefghij');
   batch.write('stdout', Number(1_795_000_000_000_000_000n >> 32n), 7, line, 0, lineBytes, false);
   const frame = batch.take();
-  const frames = Math.floor((256 << 20) / frame.length);
+  const frames = Math.floor((160 << 20) / frame.length);
   const path = join(host.dir, `frames-${lineBytes}`);
   const many = Buffer.alloc(frame.length * 1000);
   for (let index = 0; index < 1000; index++) frame.copy(many, index * frame.length);
@@ -149,89 +160,72 @@ async function memory({ say }: BenchContext, host: Host): Promise<Figure[]> {
   }
 }
 
-/** A container that writes as fast as it can; its end and the log's are waited for. */
-async function containers(context: BenchContext, engine: Engine, logd: Daemon, discardPid: number): Promise<Figure[]> {
+/** Who takes the lines: the driver's name, its options, and the processes whose time counts. */
+interface Taker {
+  readonly driver: string;
+  readonly options: readonly string[];
+  readonly pids: readonly number[];
+}
+
+type Takers = Readonly<Record<'ours' | 'builtin' | 'discard' | 'cat', Taker>>;
+
+/** Containers that write as fast as they can, a group for each taker; the groups take turns. */
+async function containers({ rounds, say }: BenchContext, engine: Engine, takers: Takers): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const [count, lineBytes, lines] of [
-    [1, 100, 400_000],
-    [1, 1024, 100_000],
-    [50, 100, 8000],
+  for (const [count, lineBytes, lines, names] of [
+    [1, 100, 600_000, ['ours', 'discard', 'cat', 'builtin']],
+    [1, 1024, 150_000, ['ours', 'discard', 'cat', 'builtin']],
+    [50, 100, 20_000, ['ours', 'discard', 'builtin']],
   ] as const) {
-    context.say(`${count} containers, lines of ${lineBytes} bytes: json-file, cleat-json-file, discard`);
-    const dockerd = await engine.pid();
-    const pids = {
-      'json-file': [dockerd],
-      'cleat-json-file': [dockerd, await logd.pid()],
-      discard: [dockerd, discardPid],
-    };
-    const rates: Record<keyof typeof pids, number[]> = { 'json-file': [], 'cleat-json-file': [], discard: [] };
-    const cpu: Record<keyof typeof pids, number[]> = { 'json-file': [], 'cleat-json-file': [], discard: [] };
-    const text = 'abcdefghij'.repeat(Math.ceil(lineBytes / 10)).slice(0, lineBytes - 1);
-    for (let round = -1; round < context.rounds; round++) {
-      const drivers = ['json-file', 'cleat-json-file', 'discard'] as const;
-      for (const driver of round % 2 ? drivers : [...drivers].reverse()) {
-        const before = pids[driver].map(cpuMs);
-        const took = await timeMs(async () => {
-          const options = [
-            '--net',
-            'none',
-            '--log-driver',
-            driver,
-            ...(driver === 'discard' ? [] : ['--log-opt', 'max-size=200m']),
-          ];
-          const start = (): Promise<string> =>
-            engine.docker('run', '--rm', '-d', ...options, 'busybox', 'sh', '-c', `yes ${text} | head -n ${lines}`);
-          const ids = await Promise.all(Array.from({ length: count }, start));
-          await engine.docker('wait', ...ids).catch(() => '');
-          await eventually('all are gone', async () => (await engine.docker('ps', '-q')) === '', {
-            everyMs: 20,
-            timeoutMs: 120_000,
-          });
-        });
-        if (round < 0) continue;
-        rates[driver].push((count * lines) / (took / 1000));
-        cpu[driver].push(
-          pids[driver].reduce((sum, pid, index) => sum + cpuMs(pid) - (before[index] ?? 0), 0) /
-            ((count * lines) / 1e6),
-        );
+    say(`${count} containers, lines of ${lineBytes} bytes: ${names.join(', ')}`);
+    const groups = new Map<string, LogWriters>();
+    for (const name of names)
+      groups.set(name, await startLogWriters(engine, { ...takers[name], count, lineBytes, lines }));
+    const rates = new Map<string, number[]>(names.map((name) => [name, []]));
+    const cpu = new Map<string, number[]>(names.map((name) => [name, []]));
+    // The first round warms up; then each round begins with another one.
+    for (let round = -1; round < rounds; round++) {
+      for (const index of names.keys()) {
+        const name = names[(index + round + names.length) % names.length] as keyof Takers;
+        const before = sum(takers[name].pids.map(cpuMs));
+        const rate = await groups.get(name)?.write();
+        if (round < 0 || rate === undefined) continue;
+        rates.get(name)?.push(rate);
+        cpu.get(name)?.push((sum(takers[name].pids.map(cpuMs)) - before) / ((count * lines) / 1e6));
       }
     }
-    const ours = median(rates['cleat-json-file']);
+    for (const group of groups.values()) await group.close();
+    for (const name of names)
+      say(
+        `  ${name}: ${rates
+          .get(name)
+          ?.map((rate) => Math.round(rate))
+          .join(' ')} lines/s`,
+      );
     const variant = `${count}x${lineBytes}`;
-    figures.push(
-      {
-        variant: `${variant}-discard`,
-        ours,
-        peer: median(rates.discard),
-        unit: 'lines/s',
-        rate: true,
-        note: 'against a plugin that throws lines away; start and end of the container included',
-      },
-      {
-        variant: `${variant}-builtin`,
-        ours,
-        peer: median(rates['json-file']),
-        unit: 'lines/s',
-        rate: true,
-        note: 'against json-file of the same engine',
-      },
-      {
-        variant: `${variant}-cpu`,
-        ours: median(cpu['cleat-json-file']),
-        peer: median(cpu['json-file']),
-        unit: 'ms/Mline',
-        note: 'dockerd and cleat-logd against dockerd',
-      },
-      {
-        variant: `${variant}-cpu-discard`,
-        ours: median(cpu['cleat-json-file']),
-        peer: median(cpu.discard),
-        unit: 'ms/Mline',
-        note: 'the same against dockerd and the plugin that throws lines away',
-      },
-    );
+    for (const name of names) {
+      if (name === 'ours') continue;
+      const pair = (values: Map<string, number[]>) => ({
+        ours: median(values.get('ours') ?? []),
+        peer: median(values.get(name) ?? []),
+      });
+      figures.push(
+        { variant: `${variant}-${name}`, ...pair(rates), unit: 'lines/s', rate: true, note: notes[name] },
+        { variant: `${variant}-cpu-${name}`, ...pair(cpu), unit: 'ms/Mline', note: 'dockerd and the plugin' },
+      );
+    }
   }
   return figures;
+}
+
+const notes = {
+  builtin: 'json-file of the same engine',
+  discard: 'a plugin with our reader that throws every line away',
+  cat: 'a plugin that starts cat FIFO >/dev/null for each session',
+} as const;
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 async function stopping({ rounds, say }: BenchContext, engine: Engine): Promise<Figure[]> {

@@ -8,10 +8,10 @@ import { FifoReader } from '../linux/fifo.ts';
 import { LogFrameScanner } from '../sdk/protocol/log-frame-scanner.ts';
 import type { ContainerLog } from './container-log.ts';
 
-const turnBytes = 128 * 1024;
+export const turnBytes = 128 * 1024;
 /** After a turn that found little the pipe may collect for a moment: a chatty container then costs one wake-up for many lines. */
-const smallTurnBytes = 32 * 1024;
-const collectMs = 1;
+export const smallTurnBytes = 32 * 1024;
+export const collectMs = 1;
 /** A frame that has begun and does not grow for this long never ends. */
 const stalledMs = 1000;
 /** While the container has to wait (mode=blocking), how often the spool is looked at. */

@@ -1,9 +1,15 @@
-/** The peer of the logs bench: a log plugin that reads every FIFO in large chunks and throws everything away. */
-import { constants, openSync } from 'node:fs';
+/**
+ * The peers of the logs bench: log plugins that throw every line away. Both answer the same protocol on one socket each.
+ *
+ *     log-discard.ts own SOCKET   Node with cleat-logd's own reader and pauses: what is left out is decoding, formatting, writing
+ *     log-discard.ts cat SOCKET   a C program for each session: cat FIFO >/dev/null
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:http';
-import { Socket } from 'node:net';
+import { FifoReader } from '../../../plugins/linux/fifo.ts';
+import { collectMs, smallTurnBytes, turnBytes } from '../../../plugins/log/session.ts';
 
-const [socketPath = ''] = process.argv.slice(2);
+const [reader = '', socketPath = ''] = process.argv.slice(2);
 
 createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -18,8 +24,24 @@ function answer(method: string, body: string): object {
   if (method === '/LogDriver.Capabilities') return { Cap: { ReadLogs: true } };
   if (method === '/LogDriver.StartLogging') {
     const { File } = JSON.parse(body) as { File: string };
-    const fd = openSync(File, constants.O_RDONLY | constants.O_NONBLOCK);
-    new Socket({ fd, readable: true, writable: false }).on('data', () => {});
+    if (reader === 'cat') pour(File);
+    else discard(File);
   }
   return {};
+}
+
+function discard(path: string): void {
+  const fifo: FifoReader = new FifoReader(path, () => {
+    const peeked = fifo.peek(turnBytes);
+    if (peeked.kind === 'data') fifo.consume(peeked.data.length);
+    if (peeked.kind === 'ended') fifo.close();
+    else if (peeked.kind === 'empty' || peeked.data.length < smallTurnBytes) {
+      fifo.pause();
+      setTimeout(() => fifo.resume(), collectMs);
+    }
+  });
+}
+
+function pour(path: string): ChildProcess {
+  return spawn('sh', ['-c', 'exec cat "$0" >/dev/null', path], { stdio: 'ignore' });
 }
