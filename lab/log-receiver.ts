@@ -1,5 +1,6 @@
 /**
- * Writes down what arrives, byte by byte, for tests and for trying things out: one JSON line per read, `{"at":"udp:5514","hex":"3c33…"}`.
+ * Writes down what arrives, byte by byte, for tests and for trying things out: one JSON line per read,
+ * `{"at":"tcp:5515","connection":1,"hex":"3c33…"}`; over TLS also `"peer"`, the common name of the client's certificate.
  *
  *     bin/node lab/log-receiver.ts OUT udp:5514 tcp:5515 tls:6514:CERT:KEY[:CA] unix:/run/log.sock
  *
@@ -9,19 +10,27 @@
 import { createSocket } from 'node:dgram';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { networkInterfaces } from 'node:os';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+
+/** Both families, where the host has both. */
+const anyAddress = Object.values(networkInterfaces())
+  .flat()
+  .some((address) => address?.family === 'IPv6')
+  ? '::'
+  : '0.0.0.0';
 
 const [out = '', ...places] = process.argv.slice(2);
 
-function note(at: string, data: Buffer): void {
-  appendFileSync(out, `${JSON.stringify({ at, hex: data.toString('hex') })}\n`);
+function note(at: string, data: Buffer, from: { readonly connection?: number; readonly peer?: string } = {}): void {
+  appendFileSync(out, `${JSON.stringify({ at, ...from, hex: data.toString('hex') })}\n`);
 }
 
 function listenUdp(at: string, port: number): Promise<void> {
-  const socket = createSocket('udp4');
+  const socket = createSocket(anyAddress === '::' ? 'udp6' : 'udp4');
   socket.on('message', (data) => note(at, data));
   return new Promise((resolve) => {
-    socket.bind(port, '127.0.0.1', () => {
+    socket.bind(port, anyAddress, () => {
       socket.setRecvBufferSize(4 * 1024 * 1024);
       resolve();
     });
@@ -33,21 +42,26 @@ type Manner = 'reads' | 'deaf' | 'resets';
 
 const resets = 5;
 
+let connections = 0;
+
 function onConnection(at: string, manner: Manner): (socket: Socket) => void {
-  let connections = 0;
+  let here = 0;
   return (socket) => {
+    const connection = ++connections;
+    const name = socket instanceof TLSSocket ? socket.getPeerCertificate().subject?.CN : undefined;
+    const from = { connection, ...(typeof name === 'string' && { peer: name }) };
     socket.on('error', () => {});
     if (manner === 'deaf') {
       socket.pause();
       return;
     }
-    const reset = manner === 'resets' && ++connections <= resets;
+    const reset = manner === 'resets' && ++here <= resets;
     socket.on('data', (data) => {
       if (reset) {
         // Most of the last message is missing, and nobody can tell the sender which.
-        note(at, data.subarray(0, Math.max(0, data.length - 10)));
+        note(at, data.subarray(0, Math.max(0, data.length - 10)), from);
         socket.resetAndDestroy();
-      } else note(at, data);
+      } else note(at, data, from);
     });
   };
 }
@@ -55,7 +69,7 @@ function onConnection(at: string, manner: Manner): (socket: Socket) => void {
 function listen(server: Server, where: number | string): Promise<void> {
   return new Promise((resolve) => {
     if (typeof where === 'string') server.listen(where, resolve);
-    else server.listen(where, '0.0.0.0', resolve);
+    else server.listen(where, anyAddress, resolve);
   });
 }
 

@@ -103,7 +103,11 @@ const tailCommand: Command<TailOptions> = {
       .example('$0 log tail web --json', 'one JSON object a line'),
   run: async (args) => {
     const query = new URLSearchParams({ follow: String(args.follow) });
-    if (args.tail !== undefined) query.set('tail', String(args.tail));
+    if (args.tail !== undefined) {
+      if (!Number.isSafeInteger(args.tail) || args.tail < 0)
+        throw new CommandFailure('--tail takes a whole number of lines, 0 or more', exitCodes.usage);
+      query.set('tail', String(args.tail));
+    }
     for (const name of ['since', 'until'] as const) {
       const text = args[name];
       if (text !== undefined) query.set(name, String(parseWhen(name, text)));

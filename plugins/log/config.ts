@@ -1,8 +1,8 @@
 /** The daemon's own configuration: /etc/cleat/logd.json. */
 import { statfsSync } from 'node:fs';
-import { custom, duration, list } from '../sdk/option-kinds.ts';
+import { duration, list } from '../sdk/option-kinds.ts';
 import { parseOptions } from '../sdk/options.ts';
-import { findDecimalSize } from './rotation-options.ts';
+import { decimalSize } from './decimal-size.ts';
 
 export interface LogConfig {
   /** All logs of this host together. */
@@ -15,10 +15,7 @@ export interface LogConfig {
 }
 
 const schema = {
-  maxTotalSize: custom('max-total-size', {
-    expected: 'a size such as 500m or 10g (powers of 1000)',
-    find: findDecimalSize,
-  }),
+  maxTotalSize: decimalSize('max-total-size'),
   engines: list('engines', { item: /^\//, expected: 'absolute paths of API sockets' }),
   enginePoll: duration('engine-poll', { min: 1000, max: 86_400_000, otherwise: 60_000 }),
   keepRemoved: duration('keep-removed', { min: 0, max: 365 * 86_400_000, otherwise: 0 }),

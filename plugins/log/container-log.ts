@@ -15,6 +15,8 @@ export interface ContainerLogOptions {
   readonly containerName: string;
   readonly driver: string;
   readonly writer: LogWriter;
+  /** Where drops are counted. */
+  readonly dropsPath: string;
   /** Sends on what the writer wrote; absent for logs that stay here. */
   readonly delivery?: Delivery;
   /** A disk that is full may be helped by deleting old logs: true when something was deleted. */
@@ -28,7 +30,7 @@ export class ContainerLog implements GrowingLog, LogSource {
   readonly driver: string;
   readonly writer: LogWriter;
   readonly delivery: Delivery | undefined;
-  readonly drops = new Drops();
+  readonly drops: Drops;
   /** What was no frame on the FIFO: places and bytes. */
   readonly damaged = { places: 0, bytes: 0 };
   readonly #options: ContainerLogOptions;
@@ -44,6 +46,7 @@ export class ContainerLog implements GrowingLog, LogSource {
     this.driver = options.driver;
     this.writer = options.writer;
     this.delivery = options.delivery;
+    this.drops = new Drops(options.dropsPath);
     this.#release = this.files.hold();
   }
 

@@ -25,6 +25,8 @@ export interface PreparedLog {
   readonly settings: Readonly<Record<string, string>>;
   /** Files older than this are removed; undefined: never because of their age. */
   readonly maxAgeMs: number | undefined;
+  /** False: the user wants no copy for `docker logs`. */
+  readonly readable: boolean;
   files(place: LogPlace): LogFiles;
   recordScanner(): RecordScanner;
   open(place: LogPlace): OpenedLog;

@@ -1,6 +1,7 @@
 /** Prometheus metrics, per container and per destination; read off when they are asked for, so that the hot path counts nothing twice. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ContainerLog } from './container-log.ts';
+import type { DeliveryStats } from './delivery/delivery.ts';
 import type { LogSessions } from './sessions.ts';
 
 export function registerLogMetrics(registry: Registry, sessions: LogSessions): void {
@@ -34,50 +35,49 @@ export function registerLogMetrics(registry: Registry, sessions: LogSessions): v
     ({ drops, delivery }) => drops.total.lines + (delivery?.stats().droppedLines ?? 0),
   );
 
-  const perDestination = (
-    name: string,
-    help: string,
-    value: (log: NonNullable<ContainerLog['delivery']>) => number,
+  const destinationLabels = ['container', 'name', 'destination'] as const;
+  const forDestinations = (
+    visit: (labels: Record<(typeof destinationLabels)[number], string>, stats: DeliveryStats) => void,
   ): void => {
-    new Gauge({
+    for (const { containerId, containerName, delivery } of sessions.openLogs) {
+      if (delivery === undefined) continue;
+      const stats = delivery.stats();
+      visit({ container: containerId.slice(0, 12), name: containerName, destination: stats.destination }, stats);
+    }
+  };
+  const counted = (name: string, help: string, value: (stats: DeliveryStats) => number): void => {
+    new Counter({
       name,
       help,
-      labelNames: ['container', 'name', 'destination'],
+      labelNames: destinationLabels,
       registers: [registry],
       collect() {
         this.reset();
-        for (const log of sessions.openLogs) {
-          if (log.delivery === undefined) continue;
-          const { destination } = log.delivery.stats();
-          this.set(
-            { container: log.containerId.slice(0, 12), name: log.containerName, destination },
-            value(log.delivery),
-          );
-        }
+        forDestinations((labels, stats) => this.inc(labels, value(stats)));
       },
     });
   };
-  perDestination(
-    'cleat_log_sent_lines',
-    'Messages handed to the server since the daemon started',
-    (delivery) => delivery.stats().sentLines,
-  );
-  perDestination(
-    'cleat_log_sent_bytes',
-    'Bytes of log text handed to the server',
-    (delivery) => delivery.stats().sentBytes,
-  );
-  perDestination(
-    'cleat_log_spooled_bytes',
-    'On disk and not confirmed by the server',
-    (delivery) => delivery.stats().spooledBytes,
-  );
-  perDestination(
+  const measured = (name: string, help: string, value: (stats: DeliveryStats) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: destinationLabels,
+      registers: [registry],
+      collect() {
+        this.reset();
+        forDestinations((labels, stats) => this.set(labels, value(stats)));
+      },
+    });
+  };
+  counted('cleat_log_sent_lines_total', 'Messages handed to the server', ({ sentLines }) => sentLines);
+  counted('cleat_log_sent_bytes_total', 'Bytes of log text handed to the server', ({ sentBytes }) => sentBytes);
+  counted('cleat_log_reconnects_total', 'Connections that failed', ({ reconnects }) => reconnects);
+  measured('cleat_log_spooled_bytes', 'On disk and not confirmed by the server', ({ spooledBytes }) => spooledBytes);
+  measured(
     'cleat_log_lag_seconds',
-    'Age of the newest line sent, while more waits',
-    (delivery) => delivery.stats().lagMs / 1000,
+    'Age of the oldest line that the server has not confirmed',
+    ({ lagMs }) => lagMs / 1000,
   );
-  perDestination('cleat_log_reconnects', 'Connections that failed', (delivery) => delivery.stats().reconnects);
 
   new Gauge({
     name: 'cleat_log_sessions',

@@ -121,8 +121,17 @@ export class LogSessions {
 
   read(spec: DriverSpec, info: LogInfo, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
     const open = this.#logs.get(info.containerId);
-    const closed = this.#closedLog(spec, info);
+    const prepared = spec.prepare(info, this.#containers.get(info.containerId)?.tag);
     // Looked for when reading begins: a session may have opened or closed the log since.
+    if (!prepared.readable) {
+      throw new PluginError('LOG_NOT_KEPT', 'configured logging driver does not support reading', {
+        hint: 'its option cache-disabled says so',
+      });
+    }
+    const closed = (): LogSource => ({
+      files: prepared.files(this.place(info.containerId)),
+      recordScanner: prepared.recordScanner,
+    });
     const source = (): LogSource => this.#logs.get(info.containerId) ?? closed();
     const hooks = {
       onDamage: (bytes: number) => {
@@ -270,6 +279,7 @@ export class LogSessions {
       containerName: record.info.containerName.replace(/^\//, ''),
       driver: record.driver,
       writer,
+      dropsPath: join(place.folder, 'drops'),
       ...(delivery && { delivery }),
       makeRoom: this.#options.makeRoom,
       onError: place.onError,
@@ -284,11 +294,5 @@ export class LogSessions {
       log.close();
       this.#logs.delete(containerId);
     } else log.delivery?.start(log);
-  }
-
-  #closedLog(spec: DriverSpec, info: LogInfo): () => LogSource {
-    const place = this.place(info.containerId);
-    const prepared = spec.prepare(info, this.#containers.get(info.containerId)?.tag);
-    return () => ({ files: prepared.files(place), recordScanner: prepared.recordScanner });
   }
 }

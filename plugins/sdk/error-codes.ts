@@ -18,6 +18,10 @@ export const errorCodes = {
     cause: 'the FIFO that the engine named for a log session cannot be opened',
     cure: 'check that the daemon sees the same /run/docker/logging as the engine and may read there',
   },
+  LOG_NOT_KEPT: {
+    cause: 'a log was asked for that is not kept for reading, because of cache-disabled=true',
+    cure: 'read it where it is sent to, or leave cache-disabled out',
+  },
   LOG_UNKNOWN: {
     cause: 'no container of that name or id has a log here',
     cure: 'look at the names that `cleat log ls` shows',

@@ -234,6 +234,47 @@ test('a full disk: the container goes on, the log says what is missing', async (
   }
 });
 
+test('killed while the disk is full: what was dropped until then is told by the next process', async () => {
+  const small = await createHost({ name: 'logfullkill' });
+  try {
+    await small.sh(`mkdir -p ${small.dir}/state && mount -t tmpfs -o size=3m tmpfs ${small.dir}/state`);
+    const daemon = await startDaemon('logd', small, {
+      config: { engines: [], 'max-total-size': '1g' },
+      logLevel: 'info',
+    });
+    const session = openLogSession(daemon, 'cleat-json-file', logInfo({ 'max-size': '100m' }));
+    const dropped = async (): Promise<number> => {
+      const [log] = JSON.parse(await daemon.cleat('log', 'stats', session.info.containerId, '--json')) as {
+        dropped?: number;
+      }[];
+      return log?.dropped ?? 0;
+    };
+    await session.start();
+    let counted = 0;
+    for (let round = 0; round < 3; round++) {
+      await numbered(session, round * 4000, (round + 1) * 4000, 'y'.repeat(1000));
+      await eventually('lines are dropped', async () => (await dropped()) > counted);
+      await daemon.kill();
+      await daemon.start();
+      assert.ok((await dropped()) > counted, 'the count is still there');
+      counted = await dropped();
+    }
+    await small.sh(`mount -o remount,size=60m ${small.dir}/state`);
+    await numbered(session, 12_000, 12_010);
+    assert.ok((await session.stop()) < 2000);
+    const lines = await session.lines();
+    const told = lines.reduce(
+      (sum, line) => sum + Number(/^cleat: (\d+) lines? \(\d+ bytes\) dropped here: no space/.exec(line)?.[1] ?? 0),
+      0,
+    );
+    assert.ok(told >= counted, 'what earlier processes dropped is told');
+    assert.ok(new Set(numbers(lines)).size + told >= 12_010, 'each line is there or told');
+    assert.equal(numbers(lines).slice(-10), range(12_000, 12_010));
+  } finally {
+    await small.close();
+  }
+});
+
 test('max-age and the limit of the host', async () => {
   const aged = await open({ 'max-size': '20k', 'max-file': '50', 'max-age': '1h' });
   await numbered(aged, 0, 2000, 'z'.repeat(20));

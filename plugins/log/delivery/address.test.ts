@@ -11,7 +11,7 @@ const rules = {
 
 test('addresses as Docker writes them', () => {
   const found = parseAddresses(
-    'udp://127.0.0.1, tcp://logs.example.org:601,tcp+tls://[2001:db8::1]:6514/,unix:///run/x.sock',
+    'udp://127.0.0.1, tcp://logs.example.org:601,tcp+tls://[2001:db8::1]:6514/,unix:///run/x.sock,udp://:1514',
     rules,
   );
   assert.equal(
@@ -21,6 +21,7 @@ test('addresses as Docker writes them', () => {
       ['tcp', 'logs.example.org', 601, ''],
       ['tcp+tls', '2001:db8::1', 6514, ''],
       ['unix', '', 0, '/run/x.sock'],
+      ['udp', 'localhost', 1514, ''],
     ],
   );
 });
@@ -30,6 +31,7 @@ for (const wrong of [
   'logs.example.org:514',
   'http://x',
   'tcp://',
+  'tcp://:',
   'tcp://x:0',
   'tcp://x:65536',
   'tcp://a:b',

@@ -31,8 +31,9 @@ function parseAddress(text: string, rules: AddressRules): ServerAddress {
     if (!rest.startsWith('/')) throw refused(text, rules, `give an absolute path, as in ${protocol}:///dev/log`);
     return { text, protocol, path: rest, host: '', port: 0 };
   }
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:/]+))(?::(\d{1,5}))?\/?$/.exec(rest) ?? [];
-  const host = bracketed ?? plain;
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:/]*))(?::(\d{1,5}))?\/?$/.exec(rest) ?? [];
+  // A port alone is one of this host, as Go dials it.
+  const host = bracketed ?? (plain === '' && digits !== undefined ? 'localhost' : plain || undefined);
   const port = digits === undefined ? rules.defaultPort : Number(digits);
   if (host === undefined)
     throw refused(text, rules, `give a host, as in ${protocol}://logs.example.org:${rules.defaultPort ?? 12201}`);

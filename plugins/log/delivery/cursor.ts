@@ -1,6 +1,5 @@
 /** How far a log has been sent, kept in a small file beside it. Losing it means sending lines twice, never losing some. */
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { FixedRecord } from '../files/fixed-record.ts';
 
 /** A block of a journal file: what lies before it has been sent. */
 export interface Position {
@@ -12,50 +11,35 @@ export interface Position {
 export interface CursorState extends Position {
   readonly droppedLines: number;
   readonly droppedBytes: number;
+  /** Of the container, over restarts. */
+  readonly droppedLinesTotal: number;
 }
 
+const recordBytes = 128;
+const pattern = /^(\d+) (\d+) (\d+) (\d+)(?: (\d+))?$/;
+
 export class CursorFile {
-  readonly #path: string;
-  #written = '';
+  readonly #record: FixedRecord;
 
   constructor(path: string) {
-    this.#path = path;
+    this.#record = new FixedRecord(path, recordBytes);
   }
 
   read(): CursorState | undefined {
-    try {
-      const text = readFileSync(this.#path, 'utf8');
-      const [, sequence, offset, lines, bytes] = /^(\d+) (\d+) (\d+) (\d+)\n$/.exec(text) ?? [];
-      if (sequence === undefined) return undefined;
-      this.#written = text;
-      return {
-        sequence: Number(sequence),
-        offset: Number(offset),
-        droppedLines: Number(lines),
-        droppedBytes: Number(bytes),
-      };
-    } catch {
-      return undefined;
-    }
+    const [, sequence, offset, lines, bytes, total] = pattern.exec(this.#record.read() ?? '') ?? [];
+    if (sequence === undefined) return undefined;
+    return {
+      sequence: Number(sequence),
+      offset: Number(offset),
+      droppedLines: Number(lines),
+      droppedBytes: Number(bytes),
+      droppedLinesTotal: Number(total ?? lines),
+    };
   }
 
-  /** Replaces the file in one step. A full disk leaves the old one. */
   write(state: CursorState): void {
-    const text = `${state.sequence} ${state.offset} ${state.droppedLines} ${state.droppedBytes}\n`;
-    if (text === this.#written) return;
-    try {
-      mkdirSync(dirname(this.#path), { recursive: true });
-      const fd = openSync(`${this.#path}.tmp`, 'w', 0o640);
-      try {
-        writeSync(fd, text);
-      } finally {
-        closeSync(fd);
-      }
-      renameSync(`${this.#path}.tmp`, this.#path);
-      this.#written = text;
-    } catch {
-      // The next change tries again.
-    }
+    const { sequence, offset, droppedLines, droppedBytes, droppedLinesTotal } = state;
+    this.#record.write(`${sequence} ${offset} ${droppedLines} ${droppedBytes} ${droppedLinesTotal}`);
   }
 }
 

@@ -9,7 +9,7 @@ export interface DeliveryStats {
   readonly sentBytes: number;
   /** On disk and not sent yet. */
   readonly spooledBytes: number;
-  /** How far behind the newest entry the sending is. */
+  /** Age of the oldest line that no server has confirmed; 0 when there is none. */
   readonly lagMs: number;
   readonly reconnects: number;
   readonly droppedLines: number;

@@ -1,19 +1,25 @@
 /** Options of every driver that sends, and the journal and sender that they describe. */
 import { join } from 'node:path';
-import { choice, custom, duration, flag, text } from '../../sdk/option-kinds.ts';
+import { choice, duration, flag, text } from '../../sdk/option-kinds.ts';
 import type { OptionValues } from '../../sdk/options.ts';
+import { decimalSize } from '../decimal-size.ts';
 import type { LogPlace, OpenedLog } from '../driver-spec.ts';
 import { engineOptions } from '../engine-options.ts';
+import type { RotationLimits } from '../files/active-file.ts';
 import { type LogFiles, logFilesAt } from '../files/log-files.ts';
 import { JournalWriter } from '../journal/writer.ts';
 import { multilineOptions, multilineRule } from '../multiline.ts';
-import { findDecimalSize, rotationLimits, rotationOptions } from '../rotation-options.ts';
+import {
+  defaultMaxFiles,
+  defaultMaxSizeBytes,
+  type RotationValues,
+  rotationLimits,
+  rotationOptions,
+} from '../rotation-options.ts';
 import type { AssembleOptions } from './assemble.ts';
 import type { Connector } from './connection.ts';
 import type { MessageFormat } from './message.ts';
 import { Sender, type SpoolPolicy } from './sender.ts';
-
-const decimalSize = { expected: 'a size such as 500k, 10m or 1g (powers of 1000)', find: findDecimalSize };
 
 export const remoteOptions = {
   ...engineOptions,
@@ -23,9 +29,9 @@ export const remoteOptions = {
   labelsRegex: text('labels-regex', { empty: true }),
   env: text('env', { empty: true }),
   envRegex: text('env-regex', { empty: true }),
-  spoolSize: custom('spool-size', decimalSize, { otherwise: 512_000_000 }),
+  spoolSize: decimalSize('spool-size', { otherwise: 512_000_000 }),
   drop: choice('drop', ['oldest', 'newest']),
-  partialMaxSize: custom('partial-max-size', decimalSize, { otherwise: 1_000_000 }),
+  partialMaxSize: decimalSize('partial-max-size', { otherwise: 1_000_000 }),
   partialTimeout: duration('partial-timeout', { min: 10, max: 600_000, otherwise: 1000 }),
   ...multilineOptions,
   severityFromLine: flag('severity-from-line', { otherwise: false }),
@@ -38,6 +44,20 @@ const filesInSpool = 4;
 
 export function spoolPolicy(values: RemoteValues): SpoolPolicy {
   return values.drop ?? (values.mode === 'blocking' ? 'block' : 'oldest');
+}
+
+/** Limits of what is kept for `docker logs`: our own names, or those of Docker's copy, which keeps 5 files also when a size is given. */
+export function remoteLimits(values: RemoteValues, driver: string): RotationLimits {
+  const { cacheMaxSize, cacheMaxFile, cacheCompress, cacheDisabled } = values;
+  if (cacheDisabled) return { maxSizeBytes: values.maxSize ?? defaultMaxSizeBytes, maxFiles: 1, compress: false };
+  const cached = values.maxSize === undefined && cacheMaxSize !== undefined;
+  const given: RotationValues = {
+    maxSize: values.maxSize ?? cacheMaxSize,
+    maxFile: values.maxFile ?? cacheMaxFile ?? (cached ? defaultMaxFiles : undefined),
+    maxAge: values.maxAge,
+    compress: values.compress ?? cacheCompress,
+  };
+  return rotationLimits(given, driver);
 }
 
 function assembleOptions(values: RemoteValues, driver: string, most = Number.MAX_SAFE_INTEGER): AssembleOptions {
@@ -64,7 +84,7 @@ export interface RemoteLog {
 
 export function openRemoteLog(place: LogPlace, remote: RemoteLog): OpenedLog {
   const { values, driver } = remote;
-  const given = rotationLimits(values, driver);
+  const given = remoteLimits(values, driver);
   const maxSizeBytes = Math.min(given.maxSizeBytes, Math.ceil(values.spoolSize / filesInSpool));
   const journal: JournalWriter = new JournalWriter({
     files: journalFiles(place),
@@ -96,5 +116,6 @@ export function remoteSettings(values: RemoteValues): Record<string, string> {
     }[spoolPolicy(values)],
     'partial-max-size': String(values.partialMaxSize),
     'severity-from-line': String(values.severityFromLine),
+    'docker logs': values.cacheDisabled ? 'refused' : 'works',
   };
 }

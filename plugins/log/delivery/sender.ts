@@ -12,7 +12,6 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { JournalWriter } from '../journal/writer.ts';
-import { toMillis } from '../nano-time.ts';
 import type { GrowingLog } from '../read-log.ts';
 import { Acknowledgements } from './acknowledge.ts';
 import { type AssembleOptions, Assembler } from './assemble.ts';
@@ -48,6 +47,9 @@ const firstBackoffMs = 100;
 const longestBackoffMs = 30_000;
 const cursorWriteMs = 1000;
 
+/** The peer has not taken what it was given. */
+class StalledError extends Error {}
+
 export class Sender implements Delivery {
   readonly #options: SenderOptions;
   readonly #spool: Spool;
@@ -68,7 +70,6 @@ export class Sender implements Delivery {
   #connection: Connection | undefined;
   #stats = { sentLines: 0, sentBytes: 0, reconnects: 0, droppedLines: 0 };
   #lastError: string | undefined;
-  #lastSentMs = 0;
   #failures = 0;
 
   constructor(options: SenderOptions) {
@@ -80,6 +81,9 @@ export class Sender implements Delivery {
     const state = this.#cursor.read();
     this.#confirmed = this.#read = this.#sane(state ?? this.#spool.start);
     this.#notice = new DropNotice({ lines: state?.droppedLines ?? 0, bytes: state?.droppedBytes ?? 0 });
+    this.#stats.droppedLines = state?.droppedLinesTotal ?? 0;
+    // Made now: when lines have to be dropped, the disk may have no room for it.
+    this.#writeCursor(true);
   }
 
   start(growing: GrowingLog): void {
@@ -128,7 +132,7 @@ export class Sender implements Delivery {
       destination: this.#options.connectors.map(({ server }) => server).join(','),
       ...this.#stats,
       spooledBytes,
-      lagMs: spooledBytes === 0 || this.#lastSentMs === 0 ? 0 : Math.max(0, Date.now() - this.#lastSentMs),
+      lagMs: spooledBytes === 0 ? 0 : Math.max(0, Date.now() - (this.#spool.timeAt(this.#confirmed) ?? Date.now())),
       connected: this.#connection !== undefined,
       lastError: this.#lastError,
     };
@@ -170,7 +174,7 @@ export class Sender implements Delivery {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
     const connection = await connector.connect(deadline);
     this.#connection = connection;
-    this.#acknowledgements.reset();
+    this.#acknowledgements.reset(this.#read);
     const pumping = this.#pump(connection, signal);
     try {
       await Promise.race([pumping, connection.failed]);
@@ -244,7 +248,7 @@ export class Sender implements Delivery {
     const confirmed = this.#acknowledgements.confirm(connection);
     if (confirmed !== undefined) this.#advance(confirmed);
     if (this.#acknowledgements.stalledMs > stallMs) {
-      throw new Error(`${connection.peer} has taken nothing for ${stallMs / 1000} s`);
+      throw new StalledError(`${connection.peer} has taken nothing for ${stallMs / 1000} s`);
     }
   }
 
@@ -266,6 +270,7 @@ export class Sender implements Delivery {
     this.#lastError = text;
     this.#stats.reconnects++;
     this.#notice.failed();
+    this.#goBack(error);
     this.#read = this.#confirmed;
     this.#assembler.clear();
     this.#batch.clear();
@@ -279,13 +284,24 @@ export class Sender implements Delivery {
     while (!signal.aborted && performance.now() < until) await this.#sleep(until - performance.now(), signal);
   }
 
+  /** What the peer's kernel has and the peer may never have read is sent again, as far as it is still here. */
+  #goBack(error: unknown): void {
+    // A peer that closes with something unread resets the connection; one that has read all ends it. RFC 1122 §4.2.2.13
+    const reset = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+    if (!reset && !(error instanceof StalledError)) return;
+    const doubtful = this.#acknowledgements.doubtful(reset ? 'reset' : 'stalled');
+    if (doubtful === undefined || comparePositions(doubtful, this.#confirmed) >= 0) return;
+    const { start } = this.#spool;
+    this.#confirmed = comparePositions(doubtful, start) < 0 ? start : doubtful;
+    this.#writeCursor(true);
+  }
+
   #add(message: Message): void {
     const { length } = this.#batch;
     this.#options.format.add(message, this.#batch);
     if (this.#batch.length === length) return;
     this.#batch.messages++;
     this.#batch.lineBytes += message.line.length;
-    this.#lastSentMs = toMillis(message.timeHigh, message.timeLow);
   }
 
   /** drop=oldest: gives up whole files from the front until the spool is within its bound. */
@@ -295,14 +311,13 @@ export class Sender implements Delivery {
   }
 
   dropOldest(): boolean {
-    const { lost, position } = this.#spool.dropOldest(this.#confirmed);
-    if (comparePositions(position, this.#confirmed) <= 0) return false;
-    this.#confirmed = position;
-    if (comparePositions(position, this.#read) > 0) this.#read = position;
-    this.#notice.add(lost);
-    this.#stats.droppedLines += lost.lines;
-    this.#writeCursor(true);
-    return true;
+    return this.#spool.dropOldest(this.#confirmed, (lost, position) => {
+      this.#confirmed = position;
+      if (comparePositions(position, this.#read) > 0) this.#read = position;
+      this.#notice.add(lost);
+      this.#stats.droppedLines += lost.lines;
+      this.#writeCursor(true);
+    });
   }
 
   #writeCursor(now: boolean): void {
@@ -310,7 +325,8 @@ export class Sender implements Delivery {
     if (!now && time - this.#cursorWrittenAt < cursorWriteMs) return;
     this.#cursorWrittenAt = time;
     const { lines, bytes } = this.#notice.open;
-    this.#cursor.write({ ...this.#confirmed, droppedLines: lines, droppedBytes: bytes });
+    const droppedLinesTotal = this.#stats.droppedLines;
+    this.#cursor.write({ ...this.#confirmed, droppedLines: lines, droppedBytes: bytes, droppedLinesTotal });
   }
 
   /** Until notified, aborted, or the time is over. */

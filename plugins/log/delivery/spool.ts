@@ -6,6 +6,7 @@ import { openPlain, type PlainFile } from '../files/file-chunks.ts';
 import type { LogFile } from '../files/log-files.ts';
 import { JournalScanner } from '../journal/block.ts';
 import type { JournalWriter } from '../journal/writer.ts';
+import { toMillis } from '../nano-time.ts';
 import type { Position } from './cursor.ts';
 
 /** Shared by all spools: filled and used within one call. */
@@ -59,6 +60,19 @@ export class Spool {
     return position;
   }
 
+  /** When the first line behind the position was written, ms since 1970; undefined when there is none. */
+  timeAt(position: Position): number | undefined {
+    let timeMs: number | undefined;
+    this.read(
+      position,
+      ({ timeHigh, timeLow }) => {
+        timeMs ??= toMillis(timeHigh, timeLow);
+      },
+      () => timeMs === undefined,
+    );
+    return timeMs;
+  }
+
   /** Bytes on disk behind the position. */
   bytesAfter(position: Position): number {
     const { files, active } = this.journal;
@@ -71,19 +85,24 @@ export class Spool {
     return bytes;
   }
 
-  /** Counts what is in the oldest file behind the position, removes it, and returns what was lost. */
-  dropOldest(position: Position): { readonly lost: DropCount; readonly position: Position } {
-    const lost = { lines: 0, bytes: 0 };
+  /**
+   * Gives up the oldest file: counts what is in it behind the position, has that written down, then removes it. `account` gets what is
+   * lost and the new position. False when nothing was lost.
+   */
+  dropOldest(position: Position, account: (lost: DropCount, position: Position) => void): boolean {
     const { files, active } = this.journal;
     const [oldest] = files.all;
-    if (oldest === undefined) return { lost, position };
+    if (oldest === undefined) return false;
     if (oldest === active.file || files.all.length === 1) active.rotate();
-    const from = oldest.sequence === position.sequence ? position.offset : 0;
-    if (oldest.sequence >= position.sequence) this.#count(oldest, from, lost);
+    const unsent = oldest.sequence >= position.sequence;
+    if (unsent) {
+      const lost = { lines: 0, bytes: 0 };
+      this.#count(oldest, oldest.sequence === position.sequence ? position.offset : 0, lost);
+      account(lost, { sequence: files.after(oldest.sequence)?.sequence ?? oldest.sequence + 1, offset: 0 });
+    }
     if (!oldest.removed) files.removeOldest();
     this.close();
-    const next = files.all[0]?.sequence ?? oldest.sequence + 1;
-    return { lost, position: next > position.sequence ? { sequence: next, offset: 0 } : position };
+    return unsent;
   }
 
   close(): void {

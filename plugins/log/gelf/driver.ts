@@ -8,13 +8,19 @@ import { findAttributes } from '../attributes.ts';
 import { parseAddresses, type ServerAddress } from '../delivery/address.ts';
 import type { Connector } from '../delivery/connection.ts';
 import { datagramConnector } from '../delivery/datagram-connection.ts';
-import { journalFiles, openRemoteLog, remoteOptions, remoteSettings } from '../delivery/remote-options.ts';
+import {
+  journalFiles,
+  openRemoteLog,
+  remoteLimits,
+  remoteOptions,
+  remoteSettings,
+} from '../delivery/remote-options.ts';
 import { lineSeverity, streamSeverity } from '../delivery/severity.ts';
 import { streamConnector } from '../delivery/stream-connection.ts';
 import type { TlsFiles } from '../delivery/tls-files.ts';
 import type { DriverSpec, PreparedLog } from '../driver-spec.ts';
 import { JournalScanner } from '../journal/block.ts';
-import { rotationLimits, rotationSettings } from '../rotation-options.ts';
+import { rotationSettings } from '../rotation-options.ts';
 import { containerCommand, containerName, renderTag } from '../tag.ts';
 import { GelfFormat, type GelfTransport } from './format.ts';
 
@@ -46,7 +52,7 @@ export const gelfDriver: DriverSpec = {
   name,
   prepare(info: LogInfo, knownTag?: string): PreparedLog {
     const values = parseOptions(schema, info.config, { driver: name });
-    const limits = rotationLimits(values, name);
+    const limits = remoteLimits(values, name);
     const tag = knownTag ?? renderTag(info, '{{.ID}}', name);
     const servers = parseAddresses(values.address, {
       option: 'gelf-address',
@@ -67,6 +73,7 @@ export const gelfDriver: DriverSpec = {
     return {
       tag,
       maxAgeMs: values.maxAge,
+      readable: !values.cacheDisabled,
       settings: {
         servers: connectors.map(({ server }) => server).join(', '),
         transport: transport.kind === 'udp' ? `udp, ${transport.compression} ${transport.level}` : 'stream',
@@ -88,6 +95,13 @@ function gelfTransport(values: GelfValues, servers: readonly ServerAddress[]): G
     throw new PluginError('PROTO_OPTION', `${name}: the servers of gelf-address mix udp and stream protocols`, {
       hint: 'use one kind, they frame messages differently',
     });
+  }
+  if (udp > 0 && (values.maxReconnect !== undefined || values.reconnectDelay !== undefined)) {
+    throw new PluginError(
+      'PROTO_OPTION',
+      `${name}: gelf-tcp-max-reconnect and gelf-tcp-reconnect-delay are for streams only`,
+      { hint: 'leave them out: udp has no connections' },
+    );
   }
   if (udp > 0)
     return {

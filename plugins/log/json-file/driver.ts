@@ -44,6 +44,7 @@ export const jsonFileDriver: DriverSpec = {
     return {
       tag,
       maxAgeMs: options.maxAge,
+      readable: true,
       settings: { ...rotationSettings(limits, options.maxAge), attributes: attributeText || 'none' },
       files,
       recordScanner: () => new JsonFileScanner(),

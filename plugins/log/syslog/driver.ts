@@ -7,13 +7,19 @@ import { findAttributes } from '../attributes.ts';
 import { parseAddresses, type ServerAddress } from '../delivery/address.ts';
 import type { Connector } from '../delivery/connection.ts';
 import { datagramConnector } from '../delivery/datagram-connection.ts';
-import { journalFiles, openRemoteLog, remoteOptions, remoteSettings } from '../delivery/remote-options.ts';
+import {
+  journalFiles,
+  openRemoteLog,
+  remoteLimits,
+  remoteOptions,
+  remoteSettings,
+} from '../delivery/remote-options.ts';
 import { lineSeverity, streamSeverity } from '../delivery/severity.ts';
 import { streamConnector } from '../delivery/stream-connection.ts';
 import type { TlsFiles } from '../delivery/tls-files.ts';
 import type { DriverSpec, PreparedLog } from '../driver-spec.ts';
 import { JournalScanner } from '../journal/block.ts';
-import { rotationLimits, rotationSettings } from '../rotation-options.ts';
+import { rotationSettings } from '../rotation-options.ts';
 import { renderTag } from '../tag.ts';
 import { type Framing, SyslogFormat, structuredElement, syslogFormats } from './format.ts';
 import { localSyslogConnector } from './local.ts';
@@ -53,8 +59,9 @@ const daemonFacility = 3;
 const facility = {
   expected: `a number from 0 to 23 or one of ${facilities.filter((word) => word !== '').join(', ')}`,
   find(value: string): number | undefined {
+    if (value === '') return daemonFacility;
     if (/^\d{1,2}$/.test(value) && Number(value) <= 23) return Number(value);
-    const found = value === '' ? -1 : facilities.indexOf(value);
+    const found = facilities.indexOf(value);
     return found === -1 ? undefined : found;
   },
 };
@@ -63,7 +70,7 @@ const schema = {
   ...remoteOptions,
   address: text('syslog-address', { empty: true }),
   facility: custom('syslog-facility', facility, { otherwise: daemonFacility }),
-  format: choice('syslog-format', syslogFormats),
+  format: choice('syslog-format', ['', ...syslogFormats]),
   framing: choice('syslog-framing', ['newline', 'octet-counting']),
   hostname: text('syslog-hostname', {
     pattern: /^[!-~]{1,255}$/,
@@ -94,7 +101,7 @@ export const syslogDriver: DriverSpec = {
   name,
   prepare(info: LogInfo, knownTag?: string): PreparedLog {
     const values = parseOptions(schema, info.config, { driver: name });
-    const limits = rotationLimits(values, name);
+    const limits = remoteLimits(values, name);
     const tag = knownTag ?? renderTag(info, '{{.ID}}', name);
     const servers = values.address
       ? parseAddresses(values.address, { option: 'syslog-address', driver: name, protocols, defaultPort: 514 })
@@ -116,9 +123,10 @@ export const syslogDriver: DriverSpec = {
     return {
       tag,
       maxAgeMs: values.maxAge,
+      readable: !values.cacheDisabled,
       settings: {
         servers: connectors.map(({ server }) => server).join(', '),
-        format: values.format ?? 'local (time and tag)',
+        format: values.format || 'local (time and tag)',
         framing: framing(values, servers, datagrams),
         facility: `${values.facility} (${facilities[values.facility]})`,
         tag,
