@@ -8,6 +8,7 @@ import {
   statSync,
   truncateSync,
   utimesSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -272,6 +273,34 @@ test('killed while the disk is full: what was dropped until then is told by the 
     assert.equal(numbers(lines).slice(-10), range(12_000, 12_010));
   } finally {
     await small.close();
+  }
+});
+
+test('SIGHUP: a smaller limit takes effect at once, a wrong file changes nothing, sessions go on', async () => {
+  const other = await createHost({ name: 'loghup' });
+  try {
+    const daemon = await startDaemon('logd', other, { config: { engines: [] }, logLevel: 'info' });
+    const configure = async (config: object): Promise<void> => {
+      writeFileSync(join(other.dir, 'logd.json'), JSON.stringify(config));
+      await daemon.signal('SIGHUP');
+    };
+    const session = openLogSession(daemon, 'cleat-json-file', logInfo({ 'max-size': '50k', 'max-file': '100' }));
+    await session.start();
+    await numbered(session, 0, 10_000, 'w'.repeat(30));
+    await eventually('written', async () => numbers(await session.lines({ tail: 1 }))[0] === 9999);
+    const total = async (): Promise<number> =>
+      Number((await other.sh(`du -sb --exclude=index ${daemon.stateDir}/log`)).split('\t')[0]);
+    const before = await total();
+    await configure({ engines: [], 'max-total-size': 'nonsense' });
+    await eventually('the wrong file is refused', () => /max-total-size=nonsense is not allowed/.test(daemon.log()));
+    assert.is(await total(), before);
+    await configure({ engines: [], 'max-total-size': '200k' });
+    await eventually('the limit holds', async () => (await total()) < 280_000);
+    await numbered(session, 10_000, 10_010);
+    await session.stop();
+    assert.equal(numbers(await session.lines({ tail: 10 })), range(10_000, 10_010));
+  } finally {
+    await other.close();
   }
 });
 

@@ -1,4 +1,4 @@
-/** GELF over UDP read by a decoder that is not ours: tshark's, which puts chunks together, unpacks and shows the JSON. */
+/** GELF over UDP: a server that moves; and what is sent, read by a decoder that is not ours: tshark's, which puts chunks together, unpacks and shows the JSON. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,9 @@ import * as assert from 'uvu/assert';
 import { startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { createHost } from '../support/host.ts';
+import { logReceiver } from '../support/log-receiver.ts';
 import { logInfo, openLogSession } from '../support/log-session.ts';
+import { allArrive, numbersIn, writeNumbered } from '../support/numbered-lines.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root');
@@ -108,6 +110,41 @@ test('gzip, zlib, plain and chunked messages are GELF to tshark', async () => {
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
     );
     assert.is(bad, '');
+  } finally {
+    await host.close();
+  }
+});
+
+test('udp: the name is looked up again, though nothing tells that the server has moved', async () => {
+  const host = await createHost({ name: 'loggelfmoved' });
+  try {
+    const logd = await startDaemon('logd', host, { config: { engines: [] }, logLevel: 'info' });
+    const here = 12_301;
+    const server = logReceiver(host);
+    await host.sh("printf '127.0.0.1 localhost logs.example.org\\n' >/etc/hosts");
+    await server.start(`udp:${here}`);
+    const session = openLogSession(
+      logd,
+      'cleat-gelf',
+      logInfo({ 'gelf-address': `udp://logs.example.org:${here}`, 'gelf-compression-type': 'none' }),
+    );
+    await session.start();
+    await writeNumbered(session, 0, 20);
+    await allArrive(server.text, 20);
+    await host.sh("printf '127.0.0.1 localhost\\n127.0.0.2 logs.example.org\\n' >/etc/hosts");
+    const before = numbersIn(server.text()).length;
+    let number = 20;
+    await eventually(
+      'datagrams go to the new address',
+      async () => {
+        await writeNumbered(session, number, ++number);
+        return (await host.sh('ss -Hnu state established')).includes(`127.0.0.2:${here}`);
+      },
+      { timeoutMs: 60_000, everyMs: 500 },
+    );
+    await allArrive(server.text, number);
+    assert.ok(numbersIn(server.text()).length > before);
+    await session.stop();
   } finally {
     await host.close();
   }
