@@ -1,10 +1,11 @@
 #!/bin/bash
 # Containers on a LAN: hosts like any other, with addresses from its DHCP server, reached from this machine too.
 #
-#     this machine: p0 10.99.7.2 ── wire ── p1 10.99.7.1: router, DHCP server .100 to .120, somebody on the LAN
+#     this machine: p0 10.99.7.2, fd99:7::2 ── wire ── p1 10.99.7.1, fd99:7::1: router, DHCP servers .100 to .120 and
+#       │                                               ::100 to ::120, somebody on the LAN
 #       │
 #       ├── ann  10.99.7.10 (by --ip)     macvlan links on p0, each with a MAC address of its own
-#       ├── bob  from the DHCP server
+#       ├── bob  from the DHCP servers
 #       └── ch-… this machine's own link beside theirs, since the kernel lets no parent talk to the links on it
 #
 # With VLANs in the kernel (8021q): eve 10.99.8.10 in VLAN 8, which the others do not see.
@@ -21,13 +22,16 @@ undo ip netns del "$lan"
 show ip link add "$p0" type veth peer name "$p1" netns "$lan"
 undo sh -c "ip link del $p0 2>/dev/null || true"
 ip addr add 10.99.7.2/24 dev "$p0"
+ip addr add fd99:7::2/64 dev "$p0" nodad
 ip link set "$p0" up
 ip -n "$lan" addr add 10.99.7.1/24 dev "$p1"
+ip -n "$lan" addr add fd99:7::1/64 dev "$p1" nodad
 ip -n "$lan" link set "$p1" up
 ip -n "$lan" link set lo up
 leases=$(mktemp)
 undo rm -f "$leases"
 somebody dnsmasq --keep-in-foreground --port=0 --interface="$p1" --bind-interfaces --dhcp-range=10.99.7.100,10.99.7.120,2m \
+  --dhcp-range=fd99:7::100,fd99:7::120,64,2m --enable-ra --dhcp-option=6,10.99.7.1 --dhcp-option=option6:dns-server,[fd99:7::1] \
   --dhcp-option=3,10.99.7.1 --dhcp-leasefile="$leases" --dhcp-authoritative --user=root --log-facility=- >/dev/null 2>&1 &
 undo kill $!
 
@@ -45,14 +49,16 @@ step 'What cannot work is refused, and says why'
 refute 'a published port: every port of ann is open at its own address' docker run --rm --network "$plain" -p 8080:80 "$IMAGE" true
 refute 'the address of the router' docker run --rm --network "$plain" --ip 10.99.7.1 "$IMAGE" true
 
-step 'Addresses from the DHCP server of the LAN'
+step 'Addresses from the DHCP servers of the LAN, IPv4 and IPv6'
 docker rm -f "$ann" >/dev/null
 show docker network rm "$plain"
-show docker network create -d cleat-macvlan -o parent="$p0" --ipam-driver cleat-dhcp --ipam-opt parent="$p0" --subnet 10.99.7.0/24 "$leased"
+show docker network create -d cleat-macvlan -o parent="$p0" --ipam-driver cleat-dhcp --ipam-opt parent="$p0" --subnet 10.99.7.0/24 --ipv6 --subnet fd99:7::/64 "$leased"
 undo docker network rm "$leased"
 container "$bob" "$leased" "$IMAGE" sleep 86400
 check 'bob has one of its range' sh -c "docker exec $bob ip addr show eth0 | grep -E 'inet 10[.]99[.]7[.]1[0-2][0-9]/24'"
-check 'the server knows' grep 10.99.7.1 "$leases"
+check 'and one of the IPv6 range' sh -c "docker exec $bob ip addr show eth0 | grep -E 'inet6 fd99:7::1[0-2][0-9a-f]/64'"
+check 'the server knows both' sh -c "grep 10.99.7.1 $leases && grep fd99:7::1 $leases"
+check 'somebody reaches bob by IPv6' somebody ping -c 1 -W 2 "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}' "$bob")"
 check 'somebody reaches bob' somebody ping -c 1 -W 2 "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$bob")"
 
 if ip link add link "$p0" name vl$((ID % 100000)) type vlan id 99 2>/dev/null; then

@@ -25,6 +25,7 @@ interface Context {
   folder: string;
   store: Store;
   socket: RouteSocket;
+  guard: AddressGuard;
 }
 
 const test = suite<Context>('drivers on the LAN');
@@ -36,6 +37,7 @@ test.before.each(async (context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'cleat-lan-'));
   context.store = openStore(join(context.folder, 'db'));
   context.socket = new RouteSocket();
+  context.guard = new AddressGuard({ log: { warn: () => {} }, defend: () => {} });
   await sh(`ip netns add neighbour; ip netns add box1; ip netns add box2
     ip link add e0 type veth peer name e1; ip link set e1 netns neighbour; ip link set e0 up
     ip -n neighbour link set lo up; ip -n neighbour link set e1 up; ip -n neighbour addr add 192.0.2.9/24 dev e1
@@ -43,7 +45,8 @@ test.before.each(async (context) => {
     for n in box1 box2; do ip -n $n link set lo up; done`);
 });
 
-test.after.each(async ({ folder, store, socket }) => {
+test.after.each(async ({ folder, store, socket, guard }) => {
+  guard.close();
   await sh(
     'for n in neighbour box1 box2; do ip netns del $n; done; for i in $(ip -o link | grep -oE "e0[.0-9]*|cd-[0-9a-f]+" | sort -ru); do ip link del $i 2>/dev/null || true; done',
   );
@@ -52,7 +55,8 @@ test.after.each(async ({ folder, store, socket }) => {
   rmSync(folder, { recursive: true });
 });
 
-function driverOf(kind: LanKind, { store, socket }: Context): LanDriver {
+function driverOf(kind: LanKind, context: Context): LanDriver {
+  const { store, socket } = context;
   const log = { info: () => {}, warn: () => {} };
   const parts = {
     store,
@@ -60,7 +64,7 @@ function driverOf(kind: LanKind, { store, socket }: Context): LanDriver {
     registry: new NetworkRegistry(),
     remover: new LinkRemover(),
     services: { network: {}, endpoint: {} },
-    guard: new AddressGuard({ log, defend: () => {} }),
+    guard: context.guard,
     leases: { findMtu: () => undefined, nameServers: () => [], isStandIn: () => false, onChange: () => {} },
     isForgotten: () => false,
     parentUsers: () => [],

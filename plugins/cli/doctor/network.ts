@@ -1,5 +1,5 @@
 /** What the network drivers need from the kernel, and what else on the host is in their way. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../../linux/command.ts';
 import { findRuleBackend } from '../../linux/rule-backend.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
@@ -30,6 +30,8 @@ export function networkChecks(): Check[] {
     { driver: 'cleat-bridge', subject: 'reverse path filter', look: lookAtReversePath },
     { driver: 'cleat-bridge', subject: 'connection table', look: lookAtConntrack },
     { driver: 'cleat-bridge', subject: 'other firewalls', look: lookAtFirewalls },
+    { driver: 'cleat-macvlan', subject: 'parents', look: () => lookAtParents('/sys/class/net') },
+    { driver: 'cleat-dhcp', subject: 'IPv6 on parents', look: () => lookAtIpv6Parents('/sys/class/net') },
     { driver: 'dns', subject: 'resolvers', look: lookAtResolvers },
   ];
 }
@@ -131,6 +133,31 @@ function lookAtFirewalls(): Finding {
     `${names}: published ports are decided in our own table, before its rules for the host`,
     'read the manual page of cleat-bridge, "Host rules"',
   );
+}
+
+/** Interfaces that can be a parent; wireless ones carry frames of one MAC address only, and ports of a bridge have their master already. */
+function lookAtParents(folder: string): Finding {
+  const has = (name: string, entry: string) => existsSync(`${folder}/${name}/${entry}`);
+  const names = readdirSync(folder).filter(
+    (name) => name !== 'lo' && !/^(cl-|cv|cx|ch-|cd-|docker|veth|ifb)/.test(name),
+  );
+  const wireless = names.filter((name) => has(name, 'phy80211') || has(name, 'wireless'));
+  const usable = names.filter((name) => !wireless.includes(name) && !has(name, 'brport'));
+  const list = usable.length > 0 ? `usable: ${usable.join(', ')}` : 'no interface for -o parent=';
+  if (wireless.length === 0) return usable.length > 0 ? ok(list) : warn(list, 'only --internal networks are possible');
+  return warn(
+    `${list}; ${wireless.join(', ')} wireless, for one MAC address`,
+    'use -d cleat-ipvlan on wireless interfaces',
+  );
+}
+
+/** DHCPv6 asks from a link-local address. */
+function lookAtIpv6Parents(folder: string): Finding {
+  const off = readdirSync(folder).filter(
+    (name) => existsSync(`${folder}/${name}/device`) && readSysctl(`net/ipv6/conf/${name}/disable_ipv6`) === '1',
+  );
+  if (off.length === 0) return ok('not switched off');
+  return warn(`switched off on ${off.join(', ')}: no DHCPv6 there`, `sysctl -w net.ipv6.conf.${off[0]}.disable_ipv6=0`);
 }
 
 function lookAtResolvers(): Finding {
