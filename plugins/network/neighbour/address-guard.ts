@@ -213,7 +213,9 @@ export class AddressGuard {
     await wait(aheadAfterMs, this.#abort.signal);
     if (this.#ears.get(segment.link) !== ears) return;
     const stale = performance.now() - clearForMs / 2;
-    const wanted = next.filter((address) => !ears.held.has(address) && (ears.clear.get(address) ?? 0) < stale);
+    const wanted = next.filter(
+      (address) => !ears.held.has(address) && (ears.clear.get(address) ?? Number.NEGATIVE_INFINITY) < stale,
+    );
     if (wanted.length === 0 || !send(ears, segment, wanted)) return;
     const claimed = new Set<string>();
     const question: Question = { addresses: new Set(wanted), answered: ({ ip }) => claimed.add(ip) };
