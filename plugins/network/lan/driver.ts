@@ -2,6 +2,8 @@
  * The verbs of cleat-macvlan and cleat-ipvlan: each container gets a link of its own on a parent interface and is a host of the
  * LAN. Nothing of it passes this host's firewall, so nothing is published and nothing routed here.
  *
+ * Records of endpoints are not synced to the disk: a link does not survive what would lose them, the end of the machine.
+ *
  * A crash leaves kernel and record on different sides of one another as with bridges; restore.ts brings them together.
  */
 import { existsSync } from 'node:fs';
@@ -176,7 +178,7 @@ export class LanDriver implements NetworkDriver {
     try {
       this.makeLink(network, record, parent);
       await asked;
-      this.records.endpoints.put(record.endpointId, record);
+      this.#putEndpoint(record);
     } catch (error) {
       asked.catch(() => {});
       await this.parts.remover.remove(containerEndName(record.endpointId));
@@ -190,7 +192,7 @@ export class LanDriver implements NetworkDriver {
 
   async deleteEndpoint({ endpointId }: EndpointRequest): Promise<void> {
     const record = this.records.endpoints.get(endpointId);
-    this.records.endpoints.delete(endpointId);
+    if (record) this.parts.store.unsynced(() => this.records.endpoints.delete(endpointId));
     this.parts.guard.release(endpointId);
     this.parts.registry.removeEndpoint(endpointId);
     const network = record && this.#networks.get(record.networkId);
@@ -219,7 +221,7 @@ export class LanDriver implements NetworkDriver {
     // The engine sets the link up only after this answer; when it has, the neighbours are told.
     announceInside({ sandboxKey, endpointId, addresses: addressesOf(joined) }, (insideName) => {
       const now = this.records.endpoints.get(endpointId);
-      if (now?.state === 'joined') this.records.endpoints.put(endpointId, { ...now, insideName });
+      if (now?.state === 'joined') this.#putEndpoint({ ...now, insideName });
     });
     return this.joinReply(network, joined, interfaceName);
   }
@@ -320,9 +322,13 @@ export class LanDriver implements NetworkDriver {
     change: Pick<LanEndpointRecord, 'state' | 'sandboxKey' | 'sandboxSeen'>,
   ): LanEndpointRecord {
     const record = { ...endpoint, ...change, since: new Date().toISOString() };
-    this.records.endpoints.put(record.endpointId, record);
+    this.#putEndpoint(record);
     this.parts.registry.putEndpoint(this.registryEndpoint(record));
     return record;
+  }
+
+  #putEndpoint(record: LanEndpointRecord): void {
+    this.parts.store.unsynced(() => this.records.endpoints.put(record.endpointId, record));
   }
 
   registryNetwork({ record, wish }: LanNetwork): RegistryNetwork {
