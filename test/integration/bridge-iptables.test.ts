@@ -1,25 +1,21 @@
 /**
- * cleat-bridge on a host without nftables: here with iptables insisted on, and in the guest kernel, which has nothing else. The
- * traffic of published ports is that of bridge-publish.test.ts, run again over iptables.
+ * cleat-bridge on a host without nftables: with iptables insisted on, and with the library taken away. The traffic of published ports
+ * over iptables is bridge-publish-iptables.test.ts.
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CommandError, runCommand } from '../../plugins/linux/command.ts';
+import type { CommandError } from '../../plugins/linux/command.ts';
 import { PluginClient } from '../../plugins/sdk/client.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
-import { inGuest } from '../support/guest.ts';
 import { createHost } from '../support/host.ts';
-import { missing, requires } from '../support/requires.ts';
+import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'program:iptables-legacy');
 
-// The lab takes the packet filter from here; in a guest it finds none but iptables.
-process.env['CLEAT_FIREWALL'] ??= process.env['CLEAT_GUEST'] === undefined ? 'iptables-legacy' : 'iptables';
+// The lab takes the packet filter from here.
+process.env['CLEAT_FIREWALL'] ??= 'iptables-legacy';
 const { ask, createLab, networkRequest, newId, serve } = await import('./bridge-lab.ts');
-
-/** A guest is slow, and has to see less. */
-const inside = process.env['CLEAT_GUEST'] !== undefined;
 
 test('isolation, masquerade and ports by traffic; rules that come back; kill -9; nothing left in the end', async () => {
   const lab = await createLab();
@@ -96,13 +92,11 @@ test('isolation, masquerade and ports by traffic; rules that come back; kill -9;
   }
 });
 
-test('a host without what nftables needs: the daemon works by iptables, doctor says so and why', async () => {
+test('a host without libnftables: the daemon works by iptables, doctor says so and why', async () => {
   const host = await createHost({ name: 'bare', iptables: 'legacy' });
   try {
-    // In the guest the kernel has no tables; here the library is taken away.
-    if (!inside)
-      await host.sh('for lib in $(readlink -f /usr/lib/*/libnftables.so.1); do mount --bind /dev/null $lib; done');
-    const why = inside ? 'the kernel refuses tables' : 'libnftables.so.1 is not installed';
+    await host.sh('for lib in $(readlink -f /usr/lib/*/libnftables.so.1); do mount --bind /dev/null $lib; done');
+    const why = 'libnftables.so.1 is not installed';
     const daemon = await startDaemon('networkd', host);
     assert.match(daemon.log(), new RegExp(`"reason":"${why}.*rules are written by iptables`));
     const doctor = await daemon.cleat('doctor').catch((error: CommandError) => error.stdout);
@@ -117,39 +111,5 @@ test('a host without what nftables needs: the daemon works by iptables, doctor s
     await host.close();
   }
 });
-
-if (inside) {
-  test('SCTP by traffic, where the kernel has it', async () => {
-    await runCommand('modprobe', ['sctp'], { timeoutMs: 20_000 });
-    const lab = await createLab();
-    try {
-      const net = await lab.network({ pools: ['192.0.2.0/24'] });
-      const web = await lab.container(net, { address: '192.0.2.2/24', ports: ['9898:9899/sctp'] });
-      lab.host.start('nsenter', [`--net=${web.netns}`, 'socat', 'SCTP4-LISTEN:9899,fork', 'SYSTEM:echo by sctp']);
-      const asked = (port: number) =>
-        lab.outside.sh(`timeout 5 socat -u SCTP4:198.51.100.1:${port} - 2>/dev/null || true`);
-      await eventually('an answer', async () => (await asked(9898)) === 'by sctp');
-      assert.is(await asked(9899), '', 'the port of the container is none of the host');
-    } finally {
-      await lab.close();
-    }
-  });
-} else {
-  test('published ports over iptables as over nftables', async () => {
-    const { stdout } = await runCommand('bin/node', ['test/integration/bridge-publish.test.ts'], {
-      timeoutMs: 300_000,
-      env: { CLEAT_FIREWALL: 'iptables-legacy' },
-    });
-    assert.match(stdout, /Passed: +14/);
-  });
-
-  if (missing('uml') === undefined) {
-    test('the same in a kernel that has no nftables', async () => {
-      const script = 'modprobe -a ip_tables ip6_tables; exec bin/node test/integration/bridge-iptables.test.ts';
-      const { code, output } = await inGuest(`cd ${JSON.stringify(process.cwd())}; ${script}`, { timeoutMs: 300_000 });
-      assert.is(code, 0, output);
-    });
-  }
-}
 
 test.run();
