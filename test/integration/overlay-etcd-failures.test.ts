@@ -13,7 +13,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { callControl } from '../../plugins/cli/control.ts';
 import { vxlanName } from '../../plugins/network/link/names.ts';
+import type { StoreStatus } from '../../plugins/network/overlay/control-plane.ts';
 import { vniOf } from '../../plugins/network/overlay/options.ts';
 import { PluginClient } from '../../plugins/sdk/client.ts';
 import { startDaemon } from '../support/daemon.ts';
@@ -131,9 +133,10 @@ async function leave({ client, networkId }: Machine, endpointId: string): Promis
   await client.network.deleteEndpoint({ networkId, endpointId });
 }
 
-const store = async ({ daemon }: Machine): Promise<string> =>
-  JSON.parse(await daemon.cleat('overlay', 'store', '--json').catch((error: { stdout: string }) => error.stdout))[0]
-    .state;
+async function store({ host, daemon }: Machine): Promise<string> {
+  const [row] = await callControl<StoreStatus[]>(host.path(daemon.runDir), 'networkd', 'GET', '/overlay/store');
+  return row?.state ?? 'none';
+}
 
 for (const [version, members] of [
   ['3.5', 3],
@@ -289,8 +292,8 @@ interface EndpointRow {
   readonly addresses: readonly string[];
 }
 
-async function endpoints({ daemon }: Machine): Promise<readonly EndpointRow[]> {
-  return JSON.parse(await daemon.cleat('status', '--json')).endpoints ?? [];
+function endpoints({ host, daemon }: Machine): Promise<readonly EndpointRow[]> {
+  return callControl<EndpointRow[]>(host.path(daemon.runDir), 'networkd', 'GET', '/endpoints');
 }
 
 /** What another host should know, of this host's and the third one's. */
