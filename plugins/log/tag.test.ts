@@ -70,6 +70,7 @@ const results: readonly (readonly [template: string, result: string])[] = [
   ['{{range .ContainerArgs}}{{if eq . "echo hi"}}{{break}}{{end}}{{.}},{{end}}', '-c,'],
   ['{{range .ContainerArgs}}{{if eq . "-c"}}{{continue}}{{end}}{{.}},{{end}}', 'echo hi,'],
   ['{{range 3}}{{.}}{{end}}', '012'],
+  ['{{1_000}}{{0x_1F}}{{0b101}}', '1000315'],
   ['{{.ContainerCreated.Format "2006-01-02T15:04:05.000Z07:00"}}', '2026-11-20T16:21:36.416Z'],
   [
     '{{.ContainerCreated.Format "Mon, 2 Jan 06 03:04PM .9999 -0700 MST 002"}}',

@@ -41,15 +41,16 @@ export async function openWire(
   for (const [path, file] of files) host.start('socat', ['-u', `UNIX-RECV:${path}`, `OPEN:${file},creat,append`]);
   await eventually('all sockets are there', () => datagrams.every((path) => existsSync(host.path(path))));
 
-  const arrived = (place: string): Buffer => {
+  const arrived = (place: string): readonly Buffer[] => {
     const file = files.get(place);
-    if (file !== undefined) return existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
-    const data = receiver
+    if (file !== undefined) return existsSync(file) ? [...readFileSync(file)].map((byte) => Buffer.from([byte])) : [];
+    return receiver
       .arrivals()
       .filter(({ at }) => at === place)
-      .map(({ data: bytes }) => bytes);
-    return Buffer.concat(place.startsWith('udp') ? withoutChunks(data).map(unpacked) : data);
+      .map(({ data }) => data);
   };
+  const joined = (place: string, data: readonly Buffer[]): Buffer =>
+    Buffer.concat(place.startsWith('udp') ? withoutChunks(data).map(unpacked) : data);
   return {
     async send(driver, { place, options, script = defaultScript }) {
       const before = arrived(place).length;
@@ -59,7 +60,8 @@ export async function openWire(
         ...['busybox', 'sh', '-c', script],
       );
       const name = (await engine.docker('inspect', '-f', '{{.Name}}', id)).slice(1);
-      const text = (): string => normalised(arrived(place).subarray(before), id, host.name).replaceAll(name, 'NAME');
+      const text = (): string =>
+        normalised(joined(place, arrived(place).slice(before)), id, host.name).replaceAll(name, 'NAME');
       await eventually(`${driver} has sent its last line`, () => /"short_message":"end".*\}|end\n/.test(text()));
       return messages(text());
     },

@@ -72,7 +72,7 @@ const patterns: readonly (readonly [RegExp, (match: string) => Token])[] = [
     (match) => ({ kind: 'number', value: unquote(match.slice(1, -1)).codePointAt(0) ?? 0, float: false }),
   ],
   [
-    /^[+-]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)(?![\w.])/,
+    /^[+-]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)(?![\w.])/,
     (match) => ({
       kind: 'number',
       value: parseNumber(match),
@@ -96,7 +96,7 @@ function nextToken(source: string): { readonly token: Token; readonly length: nu
 
 function parseNumber(text: string): number {
   const negative = text.startsWith('-');
-  const digits = text.replace(/^[+-]/, '');
+  const digits = text.replace(/^[+-]/, '').replaceAll('_', '');
   // Go reads 0777 as octal; JavaScript's Number wants 0o777.
   const value = Number(/^0\d+$/.test(digits) ? `0o${digits.slice(1)}` : digits);
   return negative ? -value : value;
