@@ -28,10 +28,12 @@ import { ImageStore } from './image/image-store.ts';
 import { dropKeptImages } from './image/kept-images.ts';
 import { ensurePredefined } from './network/predefined.ts';
 import { NetworkRegistry } from './network/registry.ts';
+import { restoreNetworks } from './network/restore.ts';
 import { writePidfile } from './pidfile.ts';
 import { Plugins } from './plugin/plugins.ts';
 import { findRuntimes, type OciRuntime } from './runtime/oci-runtime.ts';
 import { VolumeRegistry } from './volume/registry.ts';
+import { restoreVolumes } from './volume/restore.ts';
 
 /** Beside other daemons: the flags that they share; the rest is in /etc/cleat/shim.json. */
 export function startShimService(context: DaemonContext): Promise<Service> {
@@ -58,6 +60,8 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
     undo.push(() => letGoOfContainers(engine));
     const stopping = new AbortController();
     undo.push(() => stopping.abort());
+    restoreNetworks(engine);
+    restoreVolumes(engine);
     void ensurePredefined(engine, stopping.signal);
     await restoreContainers(engine);
     const listening = await listenOnHosts(engine);

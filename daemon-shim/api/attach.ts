@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { emitContainerEvent } from '../container/event.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
-import { readLogs } from '../log/read-logs.ts';
+import { openReading, readLogs } from '../log/read-logs.ts';
 import { parseDetachKeys } from '../runtime/detach-keys.ts';
 import { conflict } from './api-error.ts';
 import { clientListener, feedInput } from './client-stream.ts';
@@ -67,5 +67,6 @@ async function sendPast(
   const gone = new AbortController();
   socket.on('close', () => gone.abort());
   const request = { ...wanted, timestamps: false, config: { follow: false } };
-  for await (const chunk of readLogs(engine, container, request, gone.signal)) socket.write(chunk);
+  const reading = await openReading(engine, container);
+  for await (const chunk of readLogs(reading, container, request, gone.signal)) socket.write(chunk);
 }

@@ -12,7 +12,7 @@ import { startContainer } from '../container/start.ts';
 import { killContainer, restartContainer, type StopOptions, stopContainer } from '../container/stop.ts';
 import type { Engine } from '../engine.ts';
 import { addSize } from '../system/disk-usage.ts';
-import { badRequest } from './api-error.ts';
+import { badRequest, conflict, noSuchContainer, notFound } from './api-error.ts';
 import { parseFilters } from './filters.ts';
 import { sendLogs } from './logs.ts';
 import { isTrue, parseInteger, queryOf } from './query.ts';
@@ -60,6 +60,8 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
 
   app.post('/containers/:id/kill', async (request, reply) => {
     const { id } = request.params as { id: string };
+    if (engine.containers.find(id) === undefined)
+      throw notFound(`cannot kill container: ${id}: ${noSuchContainer(id).message}`);
     await killContainer(engine, containerOf(request, engine), queryOf(request)['signal'], id);
     await reply.code(204).send();
   });
@@ -71,6 +73,7 @@ export function containerRoutes(app: FastifyInstance, engine: Engine): void {
 
   app.delete('/containers/:id', async (request, reply) => {
     const query = queryOf(request);
+    if (isTrue(query['link'])) throw conflict('Conflict, cannot remove the default link name of the container');
     await removeContainer(engine, containerOf(request, engine), {
       force: isTrue(query['force']),
       volumes: isTrue(query['v']),

@@ -32,6 +32,13 @@ function filterValues(name: string, given: unknown): string[] {
   throw badRequest(`invalid filter '${name}': not a list of strings`);
 }
 
+/** Of a filter that is on or off. Throws Docker's 400. */
+export function booleanFilter(name: string, value: string): boolean {
+  if (value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw badRequest(`invalid filter '${name}=[${value}]'`);
+}
+
 /** `label=a` and `label=a=b` filters: all must hold. */
 export function matchesLabels(
   wanted: readonly string[] | undefined,

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { findDurationMs, parseTimestamp } from '../../plugins/sdk/index.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
-import { type LogsRequest, logClient, readLogs } from '../log/read-logs.ts';
+import { type LogsRequest, openReading, readLogs } from '../log/read-logs.ts';
 import { encodeFrame } from '../runtime/frame.ts';
 import { badRequest } from './api-error.ts';
 import { isTrue, type Query } from './query.ts';
@@ -11,7 +11,7 @@ import { isTrue, type Query } from './query.ts';
 export async function sendLogs(engine: Engine, container: Container, query: Query, reply: FastifyReply): Promise<void> {
   const request = parseLogsQuery(query, container.isRunning);
   // Refusals are answered as errors while the status can still be chosen.
-  await logClient(engine, container);
+  const reading = await openReading(engine, container);
   const multiplexed = !container.record.config.Tty;
   reply.hijack();
   const { raw } = reply;
@@ -22,7 +22,7 @@ export async function sendLogs(engine: Engine, container: Container, query: Quer
   const gone = new AbortController();
   raw.on('close', () => gone.abort());
   try {
-    for await (const chunk of readLogs(engine, container, request, gone.signal)) {
+    for await (const chunk of readLogs(reading, container, request, gone.signal)) {
       if (!raw.write(chunk)) await drainedOrClosed(raw);
     }
   } catch (error) {

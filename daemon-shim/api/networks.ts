@@ -20,6 +20,10 @@ const pruneFilters = ['label', 'label!', 'until'];
 export function networkRoutes(app: FastifyInstance, engine: Engine): void {
   const list = async (request: FastifyRequest) => {
     const filters = parseFilters(queryOf(request)['filters'], listFilters);
+    for (const type of filters.get('type') ?? []) {
+      if (type !== 'custom' && type !== 'builtin') throw badRequest(`invalid filter: 'type'='${type}'`);
+    }
+    for (const value of filters.get('dangling') ?? []) checkDangling(value);
     return engine.networks
       .list()
       .filter((network) => matches(engine, network, filters))
@@ -56,6 +60,7 @@ export function networkRoutes(app: FastifyInstance, engine: Engine): void {
 
   app.post('/networks/prune', async (request) => {
     const filters = parseFilters(queryOf(request)['filters'], pruneFilters);
+    for (const until of filters.get('until') ?? []) parseUntil(until);
     const deleted: string[] = [];
     for (const network of engine.networks.list()) {
       if (predefinedNames.includes(network.name) || isUsed(engine, network) || !matchesPrune(network, filters))
@@ -83,12 +88,18 @@ function matches(engine: Engine, network: NetworkRecord, filters: Filters): bool
   return (
     any('id', (id) => network.id.startsWith(id)) &&
     any('name', (name) => network.name.includes(name)) &&
-    any('driver', (driver) => network.driver === driver) &&
+    // `bridge` is what scripts call the default driver.
+    any('driver', (driver) => network.driver === (driver === 'bridge' ? engine.config.defaultNetworkDriver : driver)) &&
     any('scope', (scope) => scope === 'local') &&
     any('type', (type) => (type === 'custom') === isCustom) &&
     any('dangling', (value) => ['true', '1'].includes(value) === (isCustom && !isUsed(engine, network))) &&
     matchesLabels(filters.get('label'), network.labels)
   );
+}
+
+function checkDangling(value: string): void {
+  if (!['true', '1', 'false', '0'].includes(value))
+    throw badRequest(`invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")`);
 }
 
 function matchesPrune(network: NetworkRecord, filters: Filters): boolean {

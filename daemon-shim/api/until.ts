@@ -8,6 +8,6 @@ export function parseUntil(text: string): number {
   const durationMs = findDurationMs(text);
   if (durationMs !== undefined) return Date.now() - durationMs;
   const at = Date.parse(text);
-  if (Number.isNaN(at)) throw badRequest(`invalid filter 'until=${text}': no time and no duration`);
+  if (Number.isNaN(at)) throw badRequest(`failed to parse value as time or duration: "${text}"`);
   return at;
 }

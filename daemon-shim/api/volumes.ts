@@ -9,10 +9,11 @@ import {
   listVolumes,
   removeVolume,
   type ShownVolume,
+  showCreated,
 } from '../volume/volumes.ts';
 import { badRequest } from './api-error.ts';
 import { asObject, textField, textMapField } from './fields.ts';
-import { type Filters, matchesLabels, parseFilters } from './filters.ts';
+import { booleanFilter, type Filters, matchesLabels, parseFilters } from './filters.ts';
 import { isTrue, queryOf } from './query.ts';
 import { requestVersion } from './version.ts';
 
@@ -24,6 +25,7 @@ const anonymousOnlySince = 1042;
 export function volumeRoutes(app: FastifyInstance, engine: Engine): void {
   app.get('/volumes', async (request) => {
     const filters = parseFilters(queryOf(request)['filters'], listFilters);
+    for (const value of filters.get('dangling') ?? []) booleanFilter('dangling', value);
     const { volumes, warnings } = await listVolumes(engine);
     return {
       Volumes: volumes.filter((volume) => matches(engine, volume, filters)),
@@ -39,13 +41,13 @@ export function volumeRoutes(app: FastifyInstance, engine: Engine): void {
     if (name !== '') checkVolumeName(name);
     if (body['ClusterVolumeSpec'] !== undefined)
       throw badRequest('cluster volumes belong to swarm mode, which this engine does not have');
-    const record = await createVolume(engine, {
+    const created = await createVolume(engine, {
       name: name || undefined,
-      driver: textField(body, 'Driver'),
+      driver: textField(body, 'Driver') || 'local',
       options: textMapField(body, 'DriverOpts'),
       labels: textMapField(body, 'Labels'),
     });
-    await reply.code(201).send(await inspectVolume(engine, record.name));
+    await reply.code(201).send(await showCreated(engine, created));
   });
 
   app.delete('/volumes/:name', async (request, reply) => {

@@ -7,6 +7,7 @@ import { logPluginName } from '../config/log-drivers.ts';
 import type { Engine } from '../engine.ts';
 import { type ImageConfig, type ImageRecord, readConfiguration } from '../image/image-store.ts';
 import { checkPlatform } from '../image/platform.ts';
+import { checkLogging } from '../log/check-logging.ts';
 import { chooseCapabilities } from '../runtime/capabilities.ts';
 import { parseDeviceRule } from '../runtime/device.ts';
 import { containerOfMode, defaultCgroupNamespace } from '../runtime/namespaces.ts';
@@ -55,7 +56,7 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   checkPlatform(image, given.Image, request.platform);
   const id = randomBytes(32).toString('hex');
   const config = mergeImageConfig({ ...given, Hostname: hostnameOf(engine, given, hostConfig) }, image, id);
-  checkEarly(engine, config, hostConfig);
+  await checkEarly(engine, config, hostConfig);
   const [path, ...args] = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (path === undefined || path === '') throw badRequest('no command specified');
   const name = request.name ?? randomName((candidate) => engine.containers.find(candidate) !== undefined);
@@ -123,7 +124,11 @@ function withDefaults(engine: Engine, hostConfig: HostConfig): HostConfig {
   const { Privileged: privileged, Memory, MemorySwap } = hostConfig;
   const joined = (mode: string) => {
     const other = containerOfMode(mode);
-    return other === undefined ? mode : `container:${engine.containers.get(other).id}`;
+    if (other === undefined) return mode;
+    const target = engine.containers.find(other);
+    // Not 404: that would be the image.
+    if (target === undefined) throw badRequest(`No such container: ${other}`);
+    return `container:${target.id}`;
   };
   return {
     ...hostConfig,
@@ -151,7 +156,7 @@ function hostnameOf(engine: Engine, { Hostname }: ContainerConfig, { NetworkMode
 }
 
 /** What would fail at each start is said at create, as Docker does. */
-function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostConfig): void {
+async function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostConfig): Promise<void> {
   chooseRuntime(engine, hostConfig.Runtime);
   parseSecurityOptions(hostConfig.SecurityOpt ?? [], engine.config);
   chooseCapabilities({
@@ -162,6 +167,7 @@ function checkEarly(engine: Engine, config: ContainerConfig, hostConfig: HostCon
   for (const rule of hostConfig.DeviceCgroupRules ?? []) parseDeviceRule(rule);
   portsOf({ config, hostConfig });
   checkLinks(engine, hostConfig.Links ?? []);
+  await checkLogging(engine, hostConfig.LogConfig);
 }
 
 /** The user's fields win; environment, labels, ports and volumes are joined. */

@@ -19,9 +19,14 @@ export function processEnvironment(config: ContainerConfig, hostname: string, ho
   return [...variables].map(([name, value]) => `${name}=${value}`);
 }
 
-/** Variables of `over` win; the order of first appearance stays. */
+/** Variables of `over` win; the order of first appearance stays. A name without a value stays as it is: it takes one away. */
 export function mergeEnvironment(base: readonly string[], over: readonly string[]): string[] {
   const merged = new Map<string, string>();
   for (const entry of [...base, ...over]) merged.set(entry.split('=', 1)[0] ?? '', entry);
   return [...merged.values()];
+}
+
+/** What a process is given: names without a value are gone. */
+export function withoutRemoved(environment: readonly string[]): string[] {
+  return environment.filter((entry) => entry.includes('='));
 }

@@ -1,6 +1,7 @@
 /** `docker inspect` of a container, field by field as Engine API 1.51 has it. */
 import { join } from 'node:path';
 import type { Engine } from '../engine.ts';
+import { sandboxKey } from '../sandbox/sandbox.ts';
 import { containerFolder } from './folder.ts';
 import { type ContainerConfig, type ContainerRecord, type EndpointRecord, type MountRecord, never } from './record.ts';
 import type { Container } from './registry.ts';
@@ -34,7 +35,7 @@ export function inspectContainer(engine: Engine, container: Container): object {
     },
     Mounts: record.mounts.map(inspectMount),
     Config: inspectConfig(record.config),
-    NetworkSettings: inspectNetworks(record),
+    NetworkSettings: inspectNetworks(record, sandboxKey(engine.config, record.id)),
   };
 }
 
@@ -80,13 +81,13 @@ export function inspectMount(mount: MountRecord): object {
   };
 }
 
-function inspectNetworks(record: ContainerRecord): object {
-  const networks = Object.entries(record.endpoints);
+function inspectNetworks(record: ContainerRecord, key: string): object {
+  const networks = Object.entries(record.endpoints).filter(([, endpoint]) => !endpoint.hidden);
   const bridge = record.endpoints['bridge'];
   return {
     Bridge: '',
     SandboxID: record.state.pid > 0 ? record.id : '',
-    SandboxKey: record.state.pid > 0 ? `/var/run/docker/netns/${record.id.slice(0, 12)}` : '',
+    SandboxKey: record.state.pid > 0 ? key : '',
     Ports: record.ports,
     HairpinMode: false,
     LinkLocalIPv6Address: '',

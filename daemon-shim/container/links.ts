@@ -2,6 +2,7 @@
  * `--link`: the other container's name, address and environment for this one. On the default network as Docker does since its
  * first days (variables, and a line in /etc/hosts); on other networks a name that only this container knows.
  */
+import type { ExposedPort } from '../../plugins/sdk/index.ts';
 import { badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { bareIp } from '../network/pools.ts';
@@ -67,6 +68,18 @@ function checkTarget(target: Container, alias: string): void {
     throw conflict(`Cannot link to /${target.record.name}, as it does not belong to the default network`);
 }
 
+/** What the driver of the default network keeps open for this container when it keeps containers apart: `ADDRESS:PORT/PROTOCOL`. */
+export function linkedPorts(engine: Engine, record: ContainerRecord): string[] {
+  return resolveLinks(engine, record)
+    .filter(({ network }) => network === 'bridge')
+    .flatMap(({ target, network }) => {
+      const address = addressOn(target.record, network);
+      return address === undefined
+        ? []
+        : exposedPorts(target.record).map(({ port, protocol }) => `${address}:${port}/${protocol}`);
+    });
+}
+
 /** Lines of /etc/hosts. */
 export function linkHosts(links: readonly Link[]): string {
   return links
@@ -88,10 +101,7 @@ function variablesOf(containerName: string, { target, alias, network }: Link): s
   const { record } = target;
   const prefix = alias.toUpperCase().replaceAll('-', '_');
   const address = addressOn(record, network) ?? '';
-  const keys = [...Object.keys(record.config.ExposedPorts ?? {}), ...Object.keys(record.hostConfig.PortBindings)];
-  const ports = [...new Set(keys)]
-    .map(parsePortKey)
-    .sort((a, b) => a.port - b.port || (a.protocol < b.protocol ? -1 : 1));
+  const ports = exposedPorts(record);
   const url = ({ port, protocol }: { port: number; protocol: string }) => `${protocol}://${address}:${port}`;
   const [first] = ports;
   return [
@@ -110,6 +120,11 @@ function variablesOf(containerName: string, { target, alias, network }: Link): s
       (entry) => `${prefix}_ENV_${entry}`,
     ),
   ];
+}
+
+function exposedPorts(record: ContainerRecord): ExposedPort[] {
+  const keys = [...Object.keys(record.config.ExposedPorts ?? {}), ...Object.keys(record.hostConfig.PortBindings)];
+  return [...new Set(keys)].map(parsePortKey).sort((a, b) => a.port - b.port || (a.protocol < b.protocol ? -1 : 1));
 }
 
 function addressOn(record: ContainerRecord, network: string): string | undefined {

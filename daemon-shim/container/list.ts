@@ -1,6 +1,6 @@
 /** `docker ps`: which containers a request sees, and their one-line summaries. */
 import { badRequest } from '../api/api-error.ts';
-import { type Filters, matchesLabels } from '../api/filters.ts';
+import { booleanFilter, type Filters, matchesLabels } from '../api/filters.ts';
 import type { Engine } from '../engine.ts';
 import { humanDuration } from './duration.ts';
 import { inspectEndpoint, inspectMount, unixSeconds } from './inspect.ts';
@@ -33,13 +33,12 @@ export interface ListOptions {
   readonly filters: Filters;
 }
 
-const statuses = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead'];
+const statuses = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'];
+const healths = ['none', 'starting', 'healthy', 'unhealthy'];
 
 export function listContainers(engine: Engine, options: ListOptions): object[] {
   const { filters } = options;
-  for (const status of filters.get('status') ?? []) {
-    if (!statuses.includes(status)) throw badRequest(`invalid filter 'status=${status}'`);
-  }
+  checkFilterValues(filters);
   const everything =
     options.all ||
     options.limit !== undefined ||
@@ -51,6 +50,46 @@ export function listContainers(engine: Engine, options: ListOptions): object[] {
     .filter((container) => matchesFilters(engine, container, filters))
     .filter(({ record }) => record.created < bounds.before && record.created > bounds.after);
   return found.slice(0, options.limit).map((container) => summarize(engine, container.record));
+}
+
+/** Values that a filter cannot have, in Docker's words. */
+function checkFilterValues(filters: Filters): void {
+  const refuse = (name: string, value: string, why: string) => badRequest(`invalid filter '${name}=${value}': ${why}`);
+  for (const [name, what, known] of [
+    ['status', 'state', statuses],
+    ['health', 'health', healths],
+  ] as const) {
+    for (const value of filters.get(name) ?? []) {
+      if (!known.includes(value))
+        throw refuse(name, value, `invalid value for ${what} (${value}): must be one of ${known.join(', ')}`);
+    }
+  }
+  for (const value of filters.get('exited') ?? []) {
+    if (!/^[+-]?\d+$/.test(value)) throw refuse('exited', value, `strconv.Atoi: parsing "${value}": invalid syntax`);
+  }
+  for (const name of ['publish', 'expose']) {
+    for (const value of filters.get(name) ?? []) parsePortRange(name, value);
+  }
+  for (const value of filters.get('is-task') ?? []) booleanFilter('is-task', value);
+}
+
+interface PortRange {
+  readonly first: number;
+  readonly last: number;
+  readonly protocol: string;
+}
+
+/** `80`, `80/udp`, `80-90/tcp`. */
+function parsePortRange(filter: string, text: string): PortRange {
+  const [ports = '', protocol = 'tcp'] = text.split('/');
+  const [first = '', last = first] = ports.split('-');
+  for (const port of [first, last]) {
+    if (!/^\d+$/.test(port) || Number(port) > 65535)
+      throw badRequest(
+        `error while looking up for ${filter} ${text}: strconv.ParseUint: parsing "${port}": ${/^\d+$/.test(port) ? 'value out of range' : 'invalid syntax'}`,
+      );
+  }
+  return { first: Number(first), last: Number(last), protocol };
 }
 
 function createdBounds(engine: Engine, filters: Filters): { before: string; after: string } {
@@ -77,14 +116,18 @@ function matchesFilters(engine: Engine, container: Container, filters: Filters):
       record.mounts.some((mount) => mount.name === volume || mount.destination === volume || mount.source === volume),
     ) &&
     any('ancestor', (image) => engine.images.find(image)?.id === record.imageId) &&
-    any('publish', (port) =>
-      Object.entries(record.hostConfig.PortBindings).some(
-        ([key, bindings]) =>
-          samePort(key, port) || bindings?.some((binding) => binding.HostPort === port.split('/')[0]),
-      ),
-    ) &&
-    any('expose', (port) => Object.keys(record.config.ExposedPorts ?? {}).some((key) => samePort(key, port))) &&
-    any('is-task', (value) => value === 'false') &&
+    // As they are now: of a container that does not run, no port is published or exposed.
+    any('publish', (text) => {
+      const range = parsePortRange('publish', text);
+      return Object.entries(record.ports).some(([key, bindings]) =>
+        bindings?.some(({ HostPort: port = '' }) => isWithin(range, Number(port), key.split('/')[1])),
+      );
+    }) &&
+    any('expose', (text) => {
+      const range = parsePortRange('expose', text);
+      return Object.keys(record.ports).some((key) => isWithin(range, Number(key.split('/')[0]), key.split('/')[1]));
+    }) &&
+    any('is-task', (value) => !booleanFilter('is-task', value)) &&
     any('isolation', (value) => value === 'default' || value === '') &&
     matchesLabels(filters.get('label'), record.config.Labels)
   );
@@ -100,8 +143,8 @@ function matchesName(name: string, filter: string): boolean {
   }
 }
 
-function samePort(key: string, port: string): boolean {
-  return key === (port.includes('/') ? port : `${port}/tcp`);
+function isWithin({ first, last, protocol }: PortRange, port: number, ofProtocol: string | undefined): boolean {
+  return port >= first && port <= last && protocol === ofProtocol;
 }
 
 function summarize(engine: Engine, record: ContainerRecord): object {
@@ -119,7 +162,9 @@ function summarize(engine: Engine, record: ContainerRecord): object {
     HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
     NetworkSettings: {
       Networks: Object.fromEntries(
-        Object.entries(record.endpoints).map(([name, endpoint]) => [name, inspectEndpoint(endpoint)]),
+        Object.entries(record.endpoints)
+          .filter(([, endpoint]) => !endpoint.hidden)
+          .map(([name, endpoint]) => [name, inspectEndpoint(endpoint)]),
       ),
     },
     Mounts: record.mounts.map(inspectMount),

@@ -237,6 +237,10 @@ export interface EndpointRecord {
   readonly dnsNames: readonly string[];
   /** This endpoint carries the default route and the published ports. */
   readonly isGateway?: boolean;
+  /** The driver wants no other way out for containers on this network. */
+  readonly noGatewayService?: boolean;
+  /** Not the user's: the way out for networks without one. */
+  readonly hidden?: boolean;
 }
 
 export interface ContainerRecord {

@@ -199,7 +199,16 @@ export class ContainerRegistry {
   }
 
   rename(container: Container, name: string): void {
-    this.checkName(name, container.id);
+    try {
+      this.checkName(name, container.id);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      throw new ApiError(
+        error.statusCode,
+        `Error when allocating new name: ${error.message.replace(`(${name})`, `(/${name})`)}`,
+        { cause: error },
+      );
+    }
     this.#idByName.delete(container.record.name);
     container.update({ name });
     this.#idByName.set(name, container.id);

@@ -9,13 +9,18 @@ const realTimeMax = 64;
 export function parseSignal(text: string): number {
   if (/^[0-9]+$/.test(text)) {
     const number = Number(text);
-    if (number >= 1 && number <= realTimeMax) return number;
+    // As Docker: a number that is no signal is kept, and refused when it shall be sent.
+    if (number >= 1) return number;
     throw badRequest(`invalid signal: ${text}`);
   }
   const name = text.toUpperCase().replace(/^SIG/, '');
   const number = (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`] ?? realTimeSignal(name);
   if (number === undefined) throw badRequest(`invalid signal: ${text}`);
   return number;
+}
+
+export function isSignal(number: number): boolean {
+  return number >= 1 && number <= realTimeMax;
 }
 
 function realTimeSignal(name: string): number | undefined {

@@ -91,7 +91,7 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
   makeWorkingFolder(root, record.config.WorkingDir);
   const hostname = record.config.Hostname;
   undo.push(() => unmountVolumes(engine, container));
-  const mounts = await mountAll(engine, container, root);
+  const mounts = await mountAll(engine, container);
   const networkNamespace = prepareNamespace(engine, container, undo);
   undo.push(() => unmountSharedMemory(engine, container));
   const sharedMemory = mountSharedMemory(engine, container);

@@ -4,11 +4,12 @@ import type { Engine } from '../engine.ts';
 import { emitContainerEvent } from './event.ts';
 import { resumeProcesses } from './pause.ts';
 import type { Container } from './registry.ts';
-import { parseSignal } from './signal.ts';
+import { isSignal, parseSignal } from './signal.ts';
 import { startContainer } from './start.ts';
 
 const defaultStopSeconds = 10;
 const SIGKILL = 9;
+const SIGTERM = 15;
 /** After SIGKILL the kernel ends the process; what takes longer is stuck in the kernel. */
 const killWaitMs = 10_000;
 
@@ -21,7 +22,9 @@ export interface StopOptions {
 /** false: it was not running. */
 export async function stopContainer(engine: Engine, container: Container, options: StopOptions = {}): Promise<boolean> {
   const { config } = container.record;
-  const signal = parseSignal(options.signal || config.StopSignal || 'SIGTERM');
+  const wanted = parseSignal(options.signal || config.StopSignal || 'SIGTERM');
+  // A stop signal that is none ends the container all the same.
+  const signal = isSignal(wanted) ? wanted : SIGTERM;
   const seconds = options.timeoutSeconds ?? config.StopTimeout ?? defaultStopSeconds;
   container.stopRequested = true;
   const wasRestarting = container.state.status === 'restarting';
@@ -62,7 +65,9 @@ export async function killContainer(
 
 function killSignal(text: string | undefined, shown: string): number {
   try {
-    return parseSignal(text || 'SIGKILL');
+    const signal = parseSignal(text || 'SIGKILL');
+    if (!isSignal(signal)) throw badRequest(`the linux daemon does not support signal ${signal}`);
+    return signal;
   } catch (error) {
     throw badRequest(`cannot kill container: ${shown}: ${(error as Error).message}`);
   }

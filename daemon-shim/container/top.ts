@@ -24,7 +24,7 @@ export async function listProcesses(container: Container, psArgs: string): Promi
     text = (await runCommand('ps', args, { timeoutMs: psTimeoutMs })).stdout;
   } catch (error) {
     const words = error instanceof CommandError ? error.stderr.trim() || error.message : String(error);
-    throw new ApiError(500, `error running ps: ${words}`, { cause: error });
+    throw new ApiError(500, `ps: ${words.split('\n')[0]}`, { cause: error });
   }
   return parseTable(text, pids);
 }

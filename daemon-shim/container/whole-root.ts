@@ -36,7 +36,7 @@ async function visitStopped<T>(engine: Engine, container: Container, visit: (roo
     const root = holdRoot(engine, container);
     undo.push(() => releaseRoot(engine, container));
     undo.push(() => unmountVolumes(engine, container));
-    for (const mount of await mountAll(engine, container, root)) {
+    for (const mount of await mountAll(engine, container)) {
       if (mount.type !== 'bind') continue; // a tmpfs of a stopped container is empty
       const target = resolveInRoot(root, mount.destination);
       bindMount(mount, target);

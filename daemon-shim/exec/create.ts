@@ -80,7 +80,11 @@ function decodeExecConfig(body: Body): ExecConfig {
   const cmd = stringsField(body, 'Cmd');
   if (cmd.length === 0) throw badRequest('No exec command specified');
   const detachKeys = textField(body, 'DetachKeys');
-  parseDetachKeys(detachKeys || undefined);
+  try {
+    parseDetachKeys(detachKeys || undefined);
+  } catch {
+    throw badRequest(`Invalid escape keys (${detachKeys}) provided`);
+  }
   return {
     user: textField(body, 'User'),
     privileged: flagField(body, 'Privileged', false),

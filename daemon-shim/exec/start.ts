@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import { chooseRuntime } from '../container/choose-runtime.ts';
-import { mergeEnvironment, processEnvironment } from '../container/environment.ts';
+import { mergeEnvironment, processEnvironment, withoutRemoved } from '../container/environment.ts';
 import { emitContainerEvent } from '../container/event.ts';
 import { containerFolder } from '../container/folder.ts';
 import { linkEnvironment, resolveLinks } from '../container/links.ts';
@@ -152,7 +152,7 @@ function processOf(engine: Engine, container: Container, { config }: ExecSession
   ];
   return makeProcess({
     args: config.cmd,
-    env: mergeEnvironment(own, config.env),
+    env: withoutRemoved(mergeEnvironment(own, config.env)),
     cwd: config.workingDir || record.config.WorkingDir || '/',
     terminal: config.tty,
     user,

@@ -52,7 +52,10 @@ export async function commitContainer(engine: Engine, container: Container, requ
       `You cannot commit container ${container.id} which is ${state.status === 'dead' ? 'Dead' : 'being removed'}`,
     );
   }
-  const config = applyChanges({ ...pickImageFields(container.record.config), ...request.config }, request.changes);
+  const own = pickImageFields(container.record.config);
+  const changed = applyChanges({ ...own, ...request.config }, request.changes);
+  // The container's command belongs to its entrypoint.
+  const config = changed.Entrypoint !== own.Entrypoint && changed.Cmd === own.Cmd ? omitCommand(changed) : changed;
   const parent = engine.images.getById(container.record.imageId);
   const pins = parent.diffIds.map((diffId) => engine.images.layers.pin(diffId));
   try {
@@ -72,6 +75,10 @@ export async function commitContainer(engine: Engine, container: Container, requ
   } finally {
     for (const release of pins) release();
   }
+}
+
+function omitCommand({ Cmd: _theirs, ...config }: ImageConfig): ImageConfig {
+  return config;
 }
 
 function addUpperLayer(engine: Engine, container: Container) {

@@ -242,7 +242,13 @@ export function asLoadError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return new ApiError(500, 'no space left on device', { cause: error });
-  return new ApiError(400, `Error processing tar file: ${message}`, { cause: error });
+  return new ApiError(
+    400,
+    message === 'invalid tar header' ? `archive/tar: ${message}` : `Error processing tar file: ${message}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 export function digestOf(hash: Hash): string {

@@ -7,7 +7,7 @@ import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
 import { emitImageEvent } from './event.ts';
 import { chainIds, type ImageRecord } from './image-store.ts';
-import { formatReference, normalizeReference } from './reference.ts';
+import { normalizeReference } from './reference.ts';
 
 export interface RemovedEntry {
   readonly Untagged?: string;
@@ -32,7 +32,7 @@ export async function removeImage(
     const user = usersOf(engine, image)[0];
     if (!options.force && image.repoTags.length === 1 && user !== undefined) {
       throw conflict(
-        `conflict: unable to remove repository reference "${formatReference(reference)}" (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(image.id)}`,
+        `conflict: unable to remove repository reference "${reference}" (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(image.id)}`,
       );
     }
     untag(engine, image, normalizeReference(reference), records);

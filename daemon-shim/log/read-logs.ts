@@ -21,40 +21,47 @@ export interface LogsRequest {
   readonly config: ReadConfig;
 }
 
+/** A log that is open for reading; `close` when it has been read. */
+export interface LogReading {
+  readonly log: LogClient;
+  readonly info: LogInfo;
+  close(): Promise<void>;
+}
+
+/** Throws what Docker says of a driver that cannot be read. As engines do: a stopped container's log has a session of its own. */
+export async function openReading(engine: Engine, container: Container): Promise<LogReading> {
+  const refused = () => new ApiError(501, 'configured logging driver does not support reading');
+  const driver = container.record.hostConfig.LogConfig.Type;
+  if (driver === 'none' || driver === '') throw refused();
+  const { log } = await engine.plugins.get(driver, 'log');
+  const info = logInfo(container.record);
+  const current = container.isRunning ? container.logSession : undefined;
+  const session = current ?? (await openLogSession(log, loggingFile(engine.config.execRoot), info));
+  const close = async () => {
+    if (session === current) return;
+    await session.stop().catch((error: unknown) => {
+      engine.log.warn({ err: error, container: container.id }, 'ending a session for reading');
+    });
+  };
+  if (session.isReadable) return { log, info, close };
+  await close();
+  throw refused();
+}
+
 /** Chunks ready for the client. Ends with the log, or with the container's when following; the signal ends it early. */
 export async function* readLogs(
-  engine: Engine,
+  { log, info, close }: LogReading,
   container: Container,
   request: LogsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const log = await logClient(engine, container);
-  const info = logInfo(container.record);
-  // As engines do: a stopped container's log is read in a session of its own.
-  const session = container.isRunning
-    ? undefined
-    : await openLogSession(log, loggingFile(engine.config.execRoot), info);
   try {
     yield* chunks(log, info, container, request, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await session
-      ?.stop()
-      .catch((error: unknown) =>
-        engine.log.warn({ err: error, container: container.id }, 'ending a session for reading'),
-      );
+    await close();
   }
-}
-
-/** Throws what Docker says of a driver that cannot be read. */
-export async function logClient(engine: Engine, container: Container): Promise<LogClient> {
-  const driver = container.record.hostConfig.LogConfig.Type;
-  if (driver === 'none' || driver === '') throw new ApiError(501, 'configured logging driver does not support reading');
-  const { log } = await engine.plugins.get(driver, 'log');
-  const { readLogs: readable } = await log.capabilities().catch(() => ({ readLogs: false }));
-  if (!readable) throw new ApiError(501, 'configured logging driver does not support reading');
-  return log;
 }
 
 async function* chunks(

@@ -19,6 +19,8 @@ const drainMs = 10_000;
 
 export interface LogSession {
   readonly file: string;
+  /** The plugin said that it answers ReadLogs. */
+  readonly isReadable: boolean;
   /** To be added to the container's output. */
   readonly listener: OutputListener;
   /** After the output's end: waits for the plugin to take what is left, tells it to stop, and removes the FIFO. */
@@ -39,8 +41,9 @@ export async function openLogSession(log: LogClient, file: string, info: LogInfo
   // Only written: whatever is in the pipe is the plugin's.
   const pipe = new Socket({ fd, readable: false, writable: true });
   pipe.on('error', () => pipe.destroy());
+  let isReadable: boolean;
   try {
-    await log.capabilities();
+    isReadable = (await log.capabilities().catch(() => ({ readLogs: false }))).readLogs;
     await log.startLogging({ file, info });
   } catch (error) {
     pipe.destroy();
@@ -52,6 +55,7 @@ export async function openLogSession(log: LogClient, file: string, info: LogInfo
     config['mode'] === 'non-blocking' ? (findSize(config['max-buffer-size'] ?? '') ?? defaultBufferBytes) : undefined;
   return {
     file,
+    isReadable,
     listener: pipeListener(pipe, dropBytes),
     stop: async () => {
       await drained(pipe, drainMs);

@@ -5,7 +5,14 @@ import type { EndpointConfig } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
 import { rewriteFiles } from '../container/start.ts';
 import type { Engine } from '../engine.ts';
-import { detachEndpoint, moveGateway, namesOf, setEndpoint } from '../sandbox/attach-networks.ts';
+import {
+  detachEndpoint,
+  moveGateway,
+  namesOf,
+  removeEndpoint,
+  setEndpoint,
+  settleGateway,
+} from '../sandbox/attach-networks.ts';
 import { joinNetwork } from '../sandbox/endpoint.ts';
 import { portsOf } from '../sandbox/ports.ts';
 import { sandboxKey } from '../sandbox/sandbox.ts';
@@ -54,9 +61,9 @@ async function joinRunning(
   const key = sandboxKey(engine.config, container.id);
   const ports = portsOf(container.record);
   const endpoint = newEndpoint(engine, network.id, config);
-  const { record } = await joinNetwork(engine, key, network, config, namesOf(container, endpoint), ports);
-  setEndpoint(container, network.name, record);
-  await moveGateway(engine, container, ports);
+  const joined = await joinNetwork(engine, key, network, config, namesOf(container, endpoint), ports);
+  setEndpoint(container, network.name, joined);
+  await settleGateway(engine, container, ports);
   container.save();
   rewriteFiles(engine, container);
 }
@@ -79,11 +86,12 @@ export async function disconnectContainer(
   if (network?.driver === 'host')
     throw badRequest('container cannot be disconnected from host network - container was created in host network mode');
   const [name, endpoint] = found;
-  if (container.isRunning && endpoint.endpointId !== '') await detachEndpoint(engine, container, name, endpoint);
-  const { [name]: _gone, ...rest } = container.record.endpoints;
-  container.update({ endpoints: rest });
+  const ports = portsOf(container.record);
+  if (container.isRunning && endpoint.endpointId !== '')
+    await detachEndpoint(engine, container, name, endpoint, () => moveGateway(engine, container, ports, name));
+  removeEndpoint(container, name);
   if (container.isRunning) {
-    await moveGateway(engine, container, portsOf(container.record));
+    await settleGateway(engine, container, ports);
     container.save();
     rewriteFiles(engine, container);
   }

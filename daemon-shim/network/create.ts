@@ -5,19 +5,20 @@ import { ApiError, badRequest, conflict } from '../api/api-error.ts';
 import type { Engine } from '../engine.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
 import { freeSubnets } from './address-pools.ts';
+import { checkIpam } from './check-ipam.ts';
 import { emitNetworkEvent } from './event.ts';
 import { releasePools, requestPools } from './pools.ts';
 import { isBuiltIn, type NetworkRecord, type PoolRecord, predefinedNames } from './record.ts';
 
 export type NetworkSpec = Omit<NetworkRecord, 'id' | 'created' | 'pools'>;
 
-const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-
 export async function createNetwork(engine: Engine, spec: NetworkSpec): Promise<NetworkRecord> {
-  if (!namePattern.test(spec.name))
-    throw badRequest(`invalid network name "${spec.name}": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  if (spec.name.trim() === '') throw badRequest('invalid name: name is empty');
   if (predefinedNames.includes(spec.name))
     throw new ApiError(403, `operation is not permitted on predefined ${spec.name} network`);
+  if (spec.driver === 'host' || (spec.driver === 'null' && !spec.configOnly))
+    throw new ApiError(403, `only one instance of "${spec.driver}" network is allowed`);
+  checkIpam(spec.ipamConfig, spec.enableIPv6);
   return engine.networks.locked(spec.name, () => makeNetwork(engine, spec));
 }
 
@@ -38,20 +39,20 @@ export async function makeNetwork(
 }
 
 async function makeAtDriver(engine: Engine, network: NetworkRecord): Promise<PoolRecord[]> {
-  const driver = await engine.plugins.get(network.driver, 'network');
-  const ipamPlugin = await engine.plugins.get(network.ipamDriver, 'ipam');
-  const { gwAllocChecker } = await driver.network.getCapabilities();
+  const driver = await engine.plugins.network(network.driver);
+  const { ipam } = await engine.plugins.ipam(network.ipamDriver);
   const flags = { enableIPv4: network.enableIPv4, enableIPv6: network.enableIPv6, internal: network.internal };
-  const skip = gwAllocChecker
+  const skip = driver.capabilities.gwAllocChecker
     ? await driver.network.gwAllocCheck({ options: network.options, ...flags })
     : { skipIPv4: false, skipIPv6: false };
   const pools = await remote('failed to allocate a pool', () =>
-    requestPools(ipamPlugin.ipam, {
+    requestPools(ipam, {
       ...flags,
       config: network.ipamConfig,
       freeSubnets: (v6) =>
         freeSubnets(
-          engine.config.defaultAddressPools,
+          // Of the default IPAM driver alone: another one has pools of its own.
+          network.ipamDriver === engine.config.defaultIpamDriver ? engine.config.defaultAddressPools : [],
           v6,
           engine.networks.list().flatMap((other) => other.pools.map((pool) => pool.pool)),
         ),
@@ -71,7 +72,7 @@ async function makeAtDriver(engine: Engine, network: NetworkRecord): Promise<Poo
       }),
     );
   } catch (error) {
-    await releasePools(ipamPlugin.ipam, pools);
+    await releasePools(ipam, pools);
     throw error;
   }
   return pools;
@@ -81,7 +82,7 @@ export function ipamData(network: NetworkRecord, pools: readonly PoolRecord[], v
   return pools
     .filter((pool) => pool.v6 === v6)
     .map((pool) => ({
-      addressSpace: network.ipamDriver,
+      addressSpace: pool.addressSpace ?? network.ipamDriver,
       pool: pool.pool,
       ...(pool.gateway === undefined ? {} : { gateway: pool.gateway }),
       auxAddresses: pool.auxAddresses,

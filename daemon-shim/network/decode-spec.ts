@@ -1,29 +1,30 @@
 /** The body of `POST /networks/create`. */
-import { badRequest } from '../api/api-error.ts';
+import { ApiError, badRequest } from '../api/api-error.ts';
 import { asObject, flagField, textField, textMapField } from '../api/fields.ts';
 import type { Engine } from '../engine.ts';
 import type { NetworkSpec } from './create.ts';
-import type { IpamConfigEntry } from './record.ts';
+import type { IpamConfigEntry, NetworkRecord } from './record.ts';
 
 /** Throws 400 for a field of the wrong kind, for swarm's fields, and 404 for a ConfigFrom that is not there. */
 export function decodeNetworkSpec(engine: Engine, value: unknown): NetworkSpec {
   const body = asObject(value, 'body');
-  if (body['Ingress'] === true)
-    throw badRequest('ingress networks belong to swarm mode, which this engine does not have');
+  if (body['Ingress'] === true) throw badRequest('Ingress network can only be global scope network');
   if (textField(body, 'Scope') !== '' && textField(body, 'Scope') !== 'local')
-    throw badRequest(`scope "${textField(body, 'Scope')}" is not supported: networks of this engine have scope local`);
+    throw new ApiError(
+      503,
+      `cannot create a ${textField(body, 'Scope')} scoped network when swarm is not active; this engine has none`,
+    );
   const configFrom = textField(asObject(body['ConfigFrom'] ?? {}, 'ConfigFrom'), 'Network');
   const configOnly = flagField(body, 'ConfigOnly', false);
   const ipam = asObject(body['IPAM'] ?? {}, 'IPAM');
-  const source = configFrom === '' ? undefined : engine.networks.get(configFrom);
-  if (source !== undefined && !source.configOnly) throw badRequest(`${configFrom} is not a configuration only network`);
+  const source = configFrom === '' ? undefined : configurationOf(engine, configFrom);
   const driver = textField(body, 'Driver');
   const ipamDriver = textField(ipam, 'Driver');
   const defaults = engine.config.defaultNetworkOptions[driver === '' ? 'bridge' : driver];
   return {
     name: textField(body, 'Name'),
     // `bridge` is what clients send when the user named no driver.
-    driver: driver === '' || driver === 'bridge' ? engine.config.defaultNetworkDriver : driver,
+    driver: configOnly ? 'null' : driver === '' || driver === 'bridge' ? engine.config.defaultNetworkDriver : driver,
     enableIPv4: flagField(body, 'EnableIPv4', true),
     enableIPv6: source?.enableIPv6 ?? flagField(body, 'EnableIPv6', false),
     internal: source?.internal ?? flagField(body, 'Internal', false),
@@ -38,6 +39,13 @@ export function decodeNetworkSpec(engine: Engine, value: unknown): NetworkSpec {
     options: source?.options ?? { ...defaults, ...textMapField(body, 'Options') },
     labels: textMapField(body, 'Labels'),
   };
+}
+
+function configurationOf(engine: Engine, name: string): NetworkRecord {
+  const source = engine.networks.find(name);
+  if (source === undefined) throw badRequest(`configuration network "${name}" does not exist`);
+  if (!source.configOnly) throw badRequest(`${name} is not a configuration only network`);
+  return source;
 }
 
 function ipamConfig(value: unknown): IpamConfigEntry[] {

@@ -1,9 +1,10 @@
 /** `docker network inspect` and `ls`. */
 import type { Engine } from '../engine.ts';
 import { bareIp } from './pools.ts';
-import { isBuiltIn, type NetworkRecord } from './record.ts';
+import { isBuiltIn, type NetworkRecord, predefinedNames } from './record.ts';
 
 export function inspectNetwork(engine: Engine, network: NetworkRecord): object {
+  const isPredefined = predefinedNames.includes(network.name);
   return {
     Name: network.name,
     Id: network.id,
@@ -14,8 +15,9 @@ export function inspectNetwork(engine: Engine, network: NetworkRecord): object {
     EnableIPv6: network.enableIPv6,
     IPAM: {
       Driver: isBuiltIn(network) ? 'default' : network.ipamDriver,
-      Options: emptyAsNull(network.ipamOptions),
-      Config: shownPools(network),
+      // As Docker shows them of networks that are always there, and of others.
+      Options: isPredefined ? null : network.ipamOptions,
+      Config: isBuiltIn(network) && isPredefined ? null : shownPools(network),
     },
     Internal: network.internal,
     Attachable: network.attachable,
@@ -59,8 +61,4 @@ function shownContainers(engine: Engine, network: NetworkRecord): object {
     };
   }
   return shown;
-}
-
-function emptyAsNull(options: Readonly<Record<string, string>>): object | null {
-  return Object.keys(options).length > 0 ? options : null;
 }

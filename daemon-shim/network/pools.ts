@@ -1,6 +1,5 @@
 /** A network's pools at its IPAM driver: asked for in Docker's order, given back when a later step fails. */
 import { type IpamClient, RemoteError } from '../../plugins/sdk/index.ts';
-import { badRequest } from '../api/api-error.ts';
 import type { IpamConfigEntry, PoolRecord } from './record.ts';
 
 /** Default pools may hold thousands of subnets; a host has not that many of its own. */
@@ -70,6 +69,7 @@ async function requestPool(
   const record: PoolRecord = {
     v6,
     poolId: pool.poolId,
+    addressSpace: local,
     pool: pool.pool,
     ...(entry.IPRange ? { subPool: entry.IPRange } : {}),
     auxAddresses: {},
@@ -127,10 +127,5 @@ function familyEntries(config: readonly IpamConfigEntry[], v6: boolean): readonl
 }
 
 function isV6(entry: IpamConfigEntry): boolean {
-  if (!entry.Subnet) {
-    if (entry.IPRange || entry.Gateway)
-      throw badRequest('invalid network config:\ninvalid subnet : invalid CIDR block notation');
-    return false;
-  }
-  return entry.Subnet.includes(':');
+  return entry.Subnet?.includes(':') ?? false;
 }

@@ -12,6 +12,8 @@ export interface IpamConfigEntry {
 export interface PoolRecord {
   readonly v6: boolean;
   readonly poolId: string;
+  /** The IPAM driver's word for where the pool is from. */
+  readonly addressSpace?: string;
   /** CIDR. */
   readonly pool: string;
   readonly subPool?: string;

@@ -8,6 +8,7 @@ import type { NetworkRecord } from './record.ts';
 export class NetworkRegistry {
   readonly #table: Table<NetworkRecord>;
   readonly #locks = new NameLocks();
+  readonly #restoring = new Map<string, Promise<void>>();
 
   constructor(store: Store) {
     this.#table = store.table<NetworkRecord>('network', { version: 1 });
@@ -41,6 +42,15 @@ export class NetworkRegistry {
 
   delete(id: string): void {
     this.#table.delete(id);
+  }
+
+  setRestoring(id: string, work: Promise<void>): void {
+    this.#restoring.set(id, work);
+  }
+
+  /** Resolves when the network's drivers have been told of it again, if they want to be; at once later on. */
+  async restored(id: string): Promise<void> {
+    await this.#restoring.get(id);
   }
 
   /** Creating and removing, one at a time for each name. */

@@ -11,6 +11,11 @@ export async function removeNetwork(engine: Engine, nameOrId: string): Promise<v
     throw new ApiError(403, `${found.name} is a pre-defined network and cannot be removed`);
   await engine.networks.locked(found.name, async () => {
     const network = engine.networks.get(found.id);
+    if (network.configOnly && engine.networks.list().some(({ configFrom }) => configFrom === network.name))
+      throw new ApiError(
+        403,
+        `error while removing network: configuration network ${JSON.stringify(network.name)} is in use`,
+      );
     refuseWhileUsed(engine, network);
     await deleteNetwork(engine, network);
   });
@@ -44,6 +49,7 @@ function usersOf(engine: Engine, network: NetworkRecord) {
 
 /** IPAM first, then the driver; failures are logged, for the network is gone for the user in any case. */
 async function removeAtDriver(engine: Engine, network: NetworkRecord): Promise<void> {
+  await engine.networks.restored(network.id);
   const log = (what: string) => (error: unknown) => engine.log.warn({ err: error, network: network.name }, what);
   const ipam = await engine.plugins.get(network.ipamDriver, 'ipam').catch(log('looking up the IPAM driver'));
   if (ipam) await releasePools(ipam.ipam, network.pools);

@@ -6,16 +6,26 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type DriverKind,
   discoverPlugin,
+  type IpamCapabilities,
+  type IpamClient,
   listPlugins,
+  type NetworkCapabilities,
+  type NetworkClient,
   type PluginAddress,
   PluginClient,
   type PluginDirectories,
+  type VolumeClient,
 } from '../../plugins/sdk/index.ts';
 import { ApiError, notFound } from '../api/api-error.ts';
 
 interface ActivePlugin {
   readonly client: PluginClient;
   readonly kinds: readonly DriverKind[];
+  /** Asked once, right after activation; undefined when it is no driver of the kind. */
+  readonly networkCapabilities: NetworkCapabilities | undefined;
+  readonly ipamCapabilities: IpamCapabilities | undefined;
+  /** Asked once, when a volume of it is first used. */
+  volumeScope?: Promise<string>;
 }
 
 /** `docker info` waits so long for a plugin. */
@@ -42,6 +52,31 @@ export class Plugins {
       );
     }
     return client;
+  }
+
+  /** The network driver of that name, and what it said of itself when it was activated. */
+  async network(name: string): Promise<{ network: NetworkClient; capabilities: NetworkCapabilities }> {
+    const { network } = await this.get(name, 'network');
+    const { networkCapabilities } = await this.#activate(name);
+    return { network, capabilities: networkCapabilities as NetworkCapabilities };
+  }
+
+  /** The same for an IPAM driver. */
+  async ipam(name: string): Promise<{ ipam: IpamClient; capabilities: IpamCapabilities }> {
+    const { ipam } = await this.get(name, 'ipam');
+    const { ipamCapabilities } = await this.#activate(name);
+    return { ipam, capabilities: ipamCapabilities as IpamCapabilities };
+  }
+
+  /** The same for a volume driver: `local`, unless it says `global`. */
+  async volume(name: string): Promise<{ volume: VolumeClient; scope: string }> {
+    const { volume } = await this.get(name, 'volume');
+    const active = await this.#activate(name);
+    active.volumeScope ??= volume.capabilities().then(
+      ({ scope }) => scope,
+      () => 'local',
+    );
+    return { volume, scope: await active.volumeScope };
   }
 
   /** Whether a plugin that is there implements `kind`; false for one that does not answer. */
@@ -97,9 +132,9 @@ export class Plugins {
     }
     const client = new PluginClient(address);
     const kinds = await client.activate();
-    if (kinds.includes('network')) await client.network.getCapabilities();
-    if (kinds.includes('ipam')) await client.ipam.getCapabilities();
-    return { client, kinds };
+    const networkCapabilities = kinds.includes('network') ? await client.network.getCapabilities() : undefined;
+    const ipamCapabilities = kinds.includes('ipam') ? await client.ipam.getCapabilities() : undefined;
+    return { client, kinds, networkCapabilities, ipamCapabilities };
   }
 }
 

@@ -3,11 +3,13 @@
 import { setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { RemoteError } from '../../plugins/sdk/index.ts';
 import { ApiError, notFound } from '../api/api-error.ts';
+import { linkedPorts } from '../container/links.ts';
 import type { EndpointRecord } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
 import { isBuiltIn } from '../network/record.ts';
 import { type EndpointPorts, joinNetwork, leaveNetwork } from './endpoint.ts';
+import { gatewayNetworkName, joinGatewayNetwork, needsGatewayNetwork } from './gateway-network.ts';
 import { choosePorts, portsOf, shownPorts } from './ports.ts';
 import { sandboxKey } from './sandbox.ts';
 
@@ -21,10 +23,13 @@ export async function attachNetworks(engine: Engine, container: Container): Prom
     if (network === undefined)
       throw notFound(`failed to set up container networking: network ${endpoint.networkId || name} not found`);
     if (isBuiltIn(network)) continue;
-    const { record } = await joinNetwork(engine, key, network, endpoint.config, namesOf(container, endpoint), ports);
-    setEndpoint(container, name, record);
+    const names = {
+      ...namesOf(container, endpoint),
+      ...(network.name === 'bridge' ? { linkedPorts: linkedPorts(engine, container.record) } : {}),
+    };
+    setEndpoint(container, name, await joinNetwork(engine, key, network, endpoint.config, names, ports));
   }
-  await moveGateway(engine, container, ports);
+  await settleGateway(engine, container, ports);
 }
 
 /** Names by which the others on the network find the container: its name, its aliases, its short id. */
@@ -34,38 +39,78 @@ export function namesOf(container: Container, endpoint: EndpointRecord) {
   return { containerId: id, containerName: name, aliases, dnsNames: [...new Set([name, ...aliases, id.slice(0, 12)])] };
 }
 
-/** Revokes at the old gateway, sets the routes, programs at the new one. The caller saves what the record now says. */
-export async function moveGateway(engine: Engine, container: Container, ports: EndpointPorts): Promise<void> {
-  const chosen = chooseGateway(engine, container);
+/** After the endpoints have changed: a way out where no driver gives one, the default routes, the published ports. */
+export async function settleGateway(engine: Engine, container: Container, ports: EndpointPorts): Promise<void> {
+  const extra = container.record.endpoints[gatewayNetworkName];
+  const needed = needsGatewayNetwork(engine, container);
+  if (needed && extra === undefined) {
+    setEndpoint(container, gatewayNetworkName, await joinGatewayNetwork(engine, container, ports));
+  }
+  if (!needed && extra?.hidden) await detachEndpoint(engine, container, gatewayNetworkName, extra);
+  await moveGateway(engine, container, ports);
+  await askOperInfo(engine, container);
+}
+
+/**
+ * Revokes at the old gateway, sets the routes, programs at the new one; `leaving` is no candidate any more. The caller saves
+ * what the record now says.
+ */
+export async function moveGateway(
+  engine: Engine,
+  container: Container,
+  ports: EndpointPorts,
+  leaving?: string,
+): Promise<void> {
+  const chosen = chooseGateway(engine, container, leaving);
   const current = Object.entries(container.record.endpoints).find(([, endpoint]) => endpoint.isGateway);
-  if (chosen?.[0] === current?.[0] && chosen !== undefined) return;
+  if (chosen?.[0] === current?.[0]) return;
   if (current !== undefined) await revoke(engine, container, ...current);
   if (chosen === undefined) return;
   const [name, endpoint] = chosen;
   setDefaultRoutes(sandboxKey(engine.config, container.id), endpoint);
   const network = engine.networks.get(endpoint.networkId);
-  const driver = await engine.plugins.get(network.driver, 'network');
-  const ids = { networkId: network.id, endpointId: endpoint.endpointId };
-  try {
-    if (!network.internal) await driver.network.programExternalConnectivity({ ...ids, ...ports, noProxy6To4: false });
-    await driver.network.endpointOperInfo(ids);
-  } catch (error) {
-    if (error instanceof RemoteError) {
+  const isGateway = (is: boolean) =>
+    container.remember({
+      endpoints: { ...container.record.endpoints, [name]: is ? { ...endpoint, isGateway: true } : endpoint },
+    });
+  isGateway(true);
+  if (!network.internal) {
+    try {
+      const driver = await engine.plugins.get(network.driver, 'network');
+      await driver.network.programExternalConnectivity({
+        networkId: network.id,
+        endpointId: endpoint.endpointId,
+        ...ports,
+        noProxy6To4: false,
+      });
+    } catch (error) {
+      isGateway(false);
+      if (!(error instanceof RemoteError)) throw error;
       throw new ApiError(
         500,
         `failed to set up container networking: driver failed programming external connectivity on endpoint ${container.record.name} (${endpoint.endpointId}): ${error.line}`,
         { cause: error },
       );
     }
-    throw error;
   }
   container.remember({
-    endpoints: { ...container.record.endpoints, [name]: { ...endpoint, isGateway: true } },
     ports: shownPorts(network.internal ? { exposedPorts: ports.exposedPorts, portBindings: [] } : ports, {
       v4: endpoint.address !== undefined,
       v6: true,
     }),
   });
+}
+
+/** Each driver is asked once what it says of its endpoint, as engines do; nothing is made of the answer. */
+async function askOperInfo(engine: Engine, container: Container): Promise<void> {
+  for (const { networkId, endpointId } of Object.values(container.record.endpoints)) {
+    const network = engine.networks.find(networkId);
+    if (endpointId === '' || network === undefined) continue;
+    const { network: driver } = await engine.plugins.get(network.driver, 'network');
+    await driver.endpointOperInfo({ networkId, endpointId }).catch((error: unknown) => {
+      engine.log.debug({ err: error, network: network.name }, 'endpoint information');
+    });
+  }
 }
 
 /** Everything back; the records keep what the user asked for. */
@@ -77,16 +122,19 @@ export async function detachNetworks(engine: Engine, container: Container): Prom
   container.remember({ ports: {} });
 }
 
+/** `afterLeave`: what another endpoint takes over while this one's driver still knows it. */
 export async function detachEndpoint(
   engine: Engine,
   container: Container,
   name: string,
   endpoint: EndpointRecord,
+  afterLeave?: () => Promise<void>,
 ): Promise<void> {
-  await revoke(engine, container, name, endpoint);
-  await leaveNetwork(engine, sandboxKey(engine.config, container.id), endpoint);
+  if (endpoint.isGateway) await revoke(engine, container, name, endpoint);
+  await leaveNetwork(engine, sandboxKey(engine.config, container.id), endpoint, afterLeave);
   const { networkId, networkName, config } = endpoint;
-  setEndpoint(container, name, { networkId, networkName, config, endpointId: '', dnsNames: [] });
+  if (endpoint.hidden) removeEndpoint(container, name);
+  else setEndpoint(container, name, { networkId, networkName, config, endpointId: '', dnsNames: [] });
 }
 
 async function revoke(engine: Engine, container: Container, name: string, endpoint: EndpointRecord): Promise<void> {
@@ -102,14 +150,17 @@ async function revoke(engine: Engine, container: Container, name: string, endpoi
   container.remember({ endpoints: { ...container.record.endpoints, [name]: rest } });
 }
 
-/** Highest gw-priority, then not internal, then both families before one before none, then the name. */
-function chooseGateway(engine: Engine, container: Container): [string, EndpointRecord] | undefined {
+/** Highest gw-priority, then not internal, then both families before one, then the name; undefined where no driver gives one. */
+function chooseGateway(engine: Engine, container: Container, leaving?: string): [string, EndpointRecord] | undefined {
+  const families = (endpoint: EndpointRecord) =>
+    [endpoint.gateway, endpoint.gatewayIPv6].filter((gateway) => gateway !== undefined).length;
   const rank = (endpoint: EndpointRecord) => {
     const internal = engine.networks.find(endpoint.networkId)?.internal ? 0 : 1;
-    const families = [endpoint.gateway, endpoint.gatewayIPv6].filter((gateway) => gateway !== undefined).length;
-    return [endpoint.config.GwPriority ?? 0, internal, families] as const;
+    return [endpoint.config.GwPriority ?? 0, internal, families(endpoint)] as const;
   };
-  const candidates = Object.entries(container.record.endpoints).filter(([, endpoint]) => endpoint.endpointId !== '');
+  const candidates = Object.entries(container.record.endpoints).filter(
+    ([name, endpoint]) => endpoint.endpointId !== '' && name !== leaving && families(endpoint) > 0,
+  );
   candidates.sort(([nameA, a], [nameB, b]) => {
     const [rankA, rankB] = [rank(a), rank(b)];
     const difference = rankB.map((value, index) => value - (rankA[index] ?? 0)).find((value) => value !== 0);
@@ -120,4 +171,9 @@ function chooseGateway(engine: Engine, container: Container): [string, EndpointR
 
 export function setEndpoint(container: Container, name: string, endpoint: EndpointRecord): void {
   container.update({ endpoints: { ...container.record.endpoints, [name]: endpoint } });
+}
+
+export function removeEndpoint(container: Container, name: string): void {
+  const { [name]: _gone, ...rest } = container.record.endpoints;
+  container.update({ endpoints: rest });
 }

@@ -4,13 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { moveIn, moveOut } from '../../plugins/linux/sandbox-link.ts';
-import {
-  type EndpointInterface,
-  type ExposedPort,
-  type JoinReply,
-  type PortBinding,
-  RemoteError,
-} from '../../plugins/sdk/index.ts';
+import { type EndpointInterface, type ExposedPort, type PortBinding, RemoteError } from '../../plugins/sdk/index.ts';
 import { ApiError } from '../api/api-error.ts';
 import type { EndpointConfig, EndpointRecord } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
@@ -28,11 +22,8 @@ export interface EndpointNames {
   readonly aliases: readonly string[];
   /** Container name, aliases, short id: what others on the network find it by. */
   readonly dnsNames: readonly string[];
-}
-
-export interface JoinedEndpoint {
-  readonly record: EndpointRecord;
-  readonly reply: JoinReply;
+  /** Of linked containers: `ADDRESS:PORT/PROTOCOL`, open to this one even where containers are kept apart. */
+  readonly linkedPorts?: readonly string[];
 }
 
 export async function joinNetwork(
@@ -42,7 +33,8 @@ export async function joinNetwork(
   config: EndpointConfig,
   names: EndpointNames,
   ports: EndpointPorts,
-): Promise<JoinedEndpoint> {
+): Promise<EndpointRecord> {
+  await engine.networks.restored(network.id);
   const driver = await engine.plugins.get(network.driver, 'network');
   const endpointId = randomBytes(32).toString('hex');
   const ids = { networkId: network.id, endpointId };
@@ -52,14 +44,25 @@ export async function joinNetwork(
     const given: EndpointInterface = {
       ...(addresses.v4 ? { address: addresses.v4.address } : {}),
       ...(addresses.v6 ? { addressIPv6: addresses.v6.address } : {}),
-      ...(config.MacAddress ? { macAddress: config.MacAddress } : {}),
+      ...(addresses.mac ? { macAddress: addresses.mac } : {}),
     };
-    const options = { ...config.DriverOpts, ...nameOptions(names) };
-    const shownPorts = network.internal ? { exposedPorts: [], portBindings: [] } : ports;
-    const filled = await driver.network.createEndpoint({ ...ids, interface: given, options, ...shownPorts });
-    undo.push(() => driver.network.deleteEndpoint(ids));
-    const reply = await driver.network.join({ ...ids, sandboxKey: key, options: {}, ...shownPorts });
-    undo.push(() => driver.network.leave(ids));
+    const filled = await madeUnlessRefused(
+      undo,
+      () => driver.network.deleteEndpoint(ids),
+      driver.network.createEndpoint({
+        ...ids,
+        interface: given,
+        macAddressByUser: Boolean(config.MacAddress),
+        options: { ...config.DriverOpts, ...nameOptions(names) },
+        ...(network.internal ? { exposedPorts: [], portBindings: [] } : ports),
+      }),
+    );
+    refuseChanges(given, filled);
+    const reply = await madeUnlessRefused(
+      undo,
+      () => driver.network.leave(ids),
+      driver.network.join({ ...ids, sandboxKey: key, options: {}, ...ports }),
+    );
     const iface = { ...filled, ...given };
     const interfaceName = moveIn(key, {
       ...reply.interfaceName,
@@ -67,7 +70,7 @@ export async function joinNetwork(
       addresses: [iface.address, iface.addressIPv6, ...linkLocals(config)].filter((address) => address !== undefined),
       staticRoutes: reply.staticRoutes ?? [],
     });
-    const record: EndpointRecord = {
+    return {
       networkId: network.id,
       networkName: network.name,
       config,
@@ -82,8 +85,8 @@ export async function joinNetwork(
       interfaceName,
       srcName: reply.interfaceName.srcName,
       dnsNames: names.dnsNames,
+      ...(reply.disableGatewayService ? { noGatewayService: true } : {}),
     };
-    return { record, reply };
   } catch (error) {
     for (const step of undo.reverse())
       await step().catch((failure: unknown) =>
@@ -95,8 +98,39 @@ export async function joinNetwork(
   }
 }
 
+/** A driver fills in what it was not given; it does not change what it was. In Docker's words. */
+function refuseChanges(given: EndpointInterface, filled: EndpointInterface): void {
+  const changed = (field: keyof EndpointInterface) =>
+    given[field] !== undefined && filled[field] !== undefined && given[field] !== filled[field];
+  if (changed('macAddress'))
+    throw new ApiError(500, 'failed to set up container networking: driver modified interface MAC address');
+  if (changed('address') || changed('addressIPv6'))
+    throw new ApiError(500, 'failed to set up container networking: driver modified interface address');
+}
+
+/** A plugin that refuses has made nothing; one whose answer cannot be understood may have, and is told to undo it. */
+async function madeUnlessRefused<T>(
+  undo: (() => Promise<unknown>)[],
+  back: () => Promise<unknown>,
+  call: Promise<T>,
+): Promise<T> {
+  try {
+    const reply = await call;
+    undo.push(back);
+    return reply;
+  } catch (error) {
+    if (!(error instanceof RemoteError)) undo.push(back);
+    throw error;
+  }
+}
+
 /** Also for endpoints whose sandbox is gone. Every step is tried. */
-export async function leaveNetwork(engine: Engine, key: string, endpoint: EndpointRecord): Promise<void> {
+export async function leaveNetwork(
+  engine: Engine,
+  key: string,
+  endpoint: EndpointRecord,
+  afterLeave?: () => Promise<void>,
+): Promise<void> {
   const network = engine.networks.find(endpoint.networkId);
   const ids = { networkId: endpoint.networkId, endpointId: endpoint.endpointId };
   const attempt = async (what: string, step: () => Promise<unknown> | unknown) => {
@@ -116,6 +150,7 @@ export async function leaveNetwork(engine: Engine, key: string, endpoint: Endpoi
       // The sandbox is gone, and the link with it.
     }
   }
+  if (afterLeave !== undefined) await attempt('moving the gateway', afterLeave);
   await attempt('delete endpoint', () => driver?.network.deleteEndpoint(ids));
   const ipam = network && (await engine.plugins.get(network.ipamDriver, 'ipam').catch(() => undefined));
   for (const [poolId, address] of [
@@ -128,11 +163,12 @@ export async function leaveNetwork(engine: Engine, key: string, endpoint: Endpoi
 }
 
 /** What the protocol has no field for: our drivers read these endpoint options, others keep what they do not know. */
-function nameOptions({ containerId, containerName, aliases }: EndpointNames): Record<string, string> {
+function nameOptions({ containerId, containerName, aliases, linkedPorts = [] }: EndpointNames): Record<string, string> {
   return {
     'cleat.name': containerName,
     'cleat.container-id': containerId,
     ...(aliases.length > 0 ? { 'cleat.alias': aliases.join(',') } : {}),
+    ...(linkedPorts.length > 0 ? { 'cleat.link': linkedPorts.join(',') } : {}),
   };
 }
 
@@ -149,7 +185,8 @@ async function requestAddresses(
   { containerName }: EndpointNames,
   undo: (() => Promise<unknown>)[],
 ) {
-  const { ipam } = await engine.plugins.get(network.ipamDriver, 'ipam');
+  const { ipam, capabilities } = await engine.plugins.ipam(network.ipamDriver);
+  const mac = config.MacAddress || (capabilities.requiresMacAddress ? randomMac() : undefined);
   const request = async (v6: boolean, wanted: string | undefined): Promise<HeldAddress | undefined> => {
     const pools = network.pools.filter((pool) => pool.v6 === v6);
     if (pools.length === 0) return undefined;
@@ -159,6 +196,7 @@ async function requestAddresses(
         ...(wanted ? { address: wanted } : {}),
         isGateway: false,
         serial: false,
+        ...(capabilities.requiresMacAddress && mac !== undefined ? { macAddress: mac } : {}),
         // As engines of 29 and later do: a container that comes back can get its old address.
         options: { 'com.docker.network.endpoint.name': containerName },
       }),
@@ -167,9 +205,17 @@ async function requestAddresses(
     return held;
   };
   return {
+    mac,
     v4: await request(false, config.IPAMConfig?.IPv4Address || undefined),
     v6: await request(true, config.IPAMConfig?.IPv6Address || undefined),
   };
+}
+
+/** Locally administered, for one interface. */
+function randomMac(): string {
+  const bytes = randomBytes(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 /** From the first pool that has one; the last refusal is the answer when none has. */

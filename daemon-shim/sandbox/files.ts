@@ -69,7 +69,8 @@ function hostsText({ record, key, hostGatewayIp, linkedHosts = '' }: SandboxFact
   ];
   const { Hostname: host, Domainname: domain } = record.config;
   const own = domain ? `${host}.${domain} ${host}` : host;
-  for (const { address, addressIPv6 } of Object.values(record.endpoints)) {
+  for (const { address, addressIPv6, hidden } of Object.values(record.endpoints)) {
+    if (hidden) continue;
     for (const cidr of [address, addressIPv6]) if (cidr !== undefined) lines.push(`${bareIp(cidr)}\t${own}`);
   }
   return `${lines.join('\n')}\n${linkedHosts}${extraHosts(record, hostGatewayIp)}`;

@@ -2,14 +2,12 @@
  * The mounts that a new container asks for, from all the places where the API lets users say so, in the order in which they
  * win: Binds and Mounts, VolumesFrom, Tmpfs, then Volumes of the image and the user (anonymous).
  */
-import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { badRequest, conflict } from '../api/api-error.ts';
+import { ApiError, badRequest } from '../api/api-error.ts';
 import type { ContainerConfig, HostConfig, MountConfig, MountRecord } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
-import { checkVolumeName, createVolume } from './volumes.ts';
-
-const propagations = ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'];
+import { checkMount, propagations } from './check-mount.ts';
+import { createVolume } from './volumes.ts';
 
 /** Volumes that do not exist yet are made. Throws Docker's 400s. */
 export async function resolveMountPoints(
@@ -53,8 +51,8 @@ function depth(path: string): number {
 /** `[source:]destination[:mode]`. */
 async function parseBind(engine: Engine, text: string, volumeDriver: string): Promise<MountRecord> {
   const parts = text.split(':');
-  if (parts.length > 3 || parts.some((part) => part === ''))
-    throw badRequest(`invalid volume specification: '${text}'`);
+  const refuse = (why: string) => badRequest(`invalid volume specification: '${text}'${why}`);
+  if (parts.length > 3 || parts.some((part) => part === '')) throw refuse('');
   const [source, destination, mode = ''] = parts.length === 1 ? [undefined, parts[0] ?? '', ''] : parts;
   const words = mode === '' ? [] : mode.split(',');
   for (const word of words) {
@@ -62,8 +60,18 @@ async function parseBind(engine: Engine, text: string, volumeDriver: string): Pr
   }
   const rw = !words.includes('ro');
   const propagation = words.find((word) => propagations.includes(word));
-  if (source === undefined || !source.startsWith('/')) {
-    if (source !== undefined) checkVolumeName(source);
+  const isVolume = source === undefined || !source.startsWith('/');
+  const spec = { Target: destination ?? '', ...(source === undefined ? {} : { Source: source }) };
+  try {
+    checkMount(
+      isVolume ? { ...spec, Type: 'volume' } : { ...spec, Type: 'bind', BindOptions: { CreateMountpoint: true } },
+    );
+  } catch (error) {
+    if (error instanceof ApiError && error.message.startsWith('invalid mount config'))
+      throw refuse(`: ${error.message}`);
+    throw error;
+  }
+  if (isVolume) {
     return namedVolume(engine, {
       name: source,
       driver: volumeDriver,
@@ -85,14 +93,11 @@ async function parseBind(engine: Engine, text: string, volumeDriver: string): Pr
 }
 
 async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<MountRecord> {
+  checkMount(mount);
   const rw = mount.ReadOnly !== true;
   const { Source: source = '', Target: destination } = mount;
   switch (mount.Type) {
     case 'bind':
-      if (!source.startsWith('/'))
-        throw badRequest(
-          `invalid mount config for type "bind": invalid mount path: '${source}' mount path must be absolute`,
-        );
       return {
         type: 'bind',
         source,
@@ -103,7 +108,6 @@ async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<Moun
         spec: mount,
       };
     case 'volume': {
-      if (source !== '') checkVolumeName(source);
       const options = mount.VolumeOptions ?? {};
       return namedVolume(engine, {
         name: source || undefined,
@@ -119,7 +123,6 @@ async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<Moun
       });
     }
     case 'tmpfs': {
-      if (source !== '') throw badRequest('invalid mount config for type "tmpfs": field Source must not be specified');
       const { SizeBytes: size, Mode: mode, Options: more = [] } = mount.TmpfsOptions ?? {};
       const options = [
         ...(size ? [`size=${size}`] : []),
@@ -130,9 +133,7 @@ async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<Moun
       return { ...tmpfs(destination, options), spec: mount };
     }
     default:
-      throw badRequest(
-        `invalid mount config for type "${mount.Type}": mount type unknown; bind, volume and tmpfs are supported`,
-      );
+      throw badRequest(`invalid mount config for type "${mount.Type}": mount type unknown`);
   }
 }
 
@@ -151,7 +152,7 @@ interface VolumeMount {
 
 async function namedVolume(engine: Engine, mount: VolumeMount): Promise<MountRecord> {
   const destination = cleanDestination(mount.destination);
-  const volume = await createVolume(engine, {
+  const { record: volume } = await createVolume(engine, {
     name: mount.name,
     driver: mount.driver,
     options: mount.options ?? {},
@@ -166,7 +167,6 @@ async function namedVolume(engine: Engine, mount: VolumeMount): Promise<MountRec
     mode: mount.mode,
     rw: mount.rw,
     propagation: '',
-    mountId: randomBytes(32).toString('hex'),
     ...(mount.name === undefined ? { anonymous: true } : {}),
     ...(mount.noCopy ? { noCopy: true } : {}),
     ...(mount.subpath ? { subpath: mount.subpath } : {}),
@@ -190,7 +190,7 @@ function tmpfs(destination: string, options: readonly string[]): MountRecord {
 function mountsFrom(engine: Engine, references: readonly string[]): MountRecord[] {
   return references.flatMap((reference) => {
     const [name = '', mode = 'rw'] = reference.split(':');
-    if (mode !== 'ro' && mode !== 'rw') throw badRequest(`invalid mode for volumes-from: ${mode}`);
+    if (mode !== 'ro' && mode !== 'rw') throw badRequest(`invalid mode: ${mode}`);
     const source = engine.containers.find(name);
     // Not 404: that would be the image.
     if (source === undefined) throw badRequest(`No such container: ${name}`);
@@ -199,18 +199,15 @@ function mountsFrom(engine: Engine, references: readonly string[]): MountRecord[
       .map(({ anonymous: _theirs, mountId: _id, ...mount }) => ({
         ...mount,
         rw: mount.rw && mode === 'rw',
-        ...(mount.type === 'volume' ? { mountId: randomBytes(32).toString('hex') } : {}),
+        // Where it is mounted for the other is none of ours.
+        ...(mount.type === 'volume' ? { source: '' } : {}),
       }));
   });
 }
 
 function cleanDestination(path: string): string {
-  if (!path.startsWith('/'))
-    throw badRequest(`invalid mount config: invalid mount path: '${path}' mount path must be absolute`);
+  if (!path.startsWith('/')) throw badRequest(`invalid mount path: '${path}' mount path must be absolute`);
   const clean = posix.normalize(path).replace(/(.)\/$/, '$1');
-  if (clean === '/')
-    throw conflict(
-      `invalid volume specification: '${path}': invalid mount config: invalid specification: destination can't be '/'`,
-    );
+  if (clean === '/') throw badRequest("invalid specification: destination can't be '/'");
   return clean;
 }

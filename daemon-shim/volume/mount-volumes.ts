@@ -1,8 +1,9 @@
 /** Mounting a container's volumes at start, copying an image folder into an empty one, and letting go of them. */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from '../../plugins/linux/command.ts';
-import { badRequest } from '../api/api-error.ts';
+import { ApiError, badRequest } from '../api/api-error.ts';
 import type { MountRecord } from '../container/record.ts';
 import type { Container } from '../container/registry.ts';
 import type { Engine } from '../engine.ts';
@@ -13,16 +14,13 @@ import { findAtDriver, remote, volumePlugin } from './volumes.ts';
 const copyTimeoutMs = 600_000;
 
 /** Every mount of the container as the runtime takes it; volumes are mounted at their drivers now. Undone by unmountVolumes. */
-export async function mountAll(engine: Engine, container: Container, root: string): Promise<OciMount[]> {
+export async function mountAll(engine: Engine, container: Container): Promise<OciMount[]> {
   const ready: OciMount[] = [];
   for (const mount of container.record.mounts) {
     if (mount.type === 'tmpfs') ready.push(tmpfsMount(mount));
     else
       ready.push(
-        bindMount(
-          mount,
-          mount.type === 'bind' ? bindSource(mount) : await volumeSource(engine, container, mount, root),
-        ),
+        bindMount(mount, mount.type === 'bind' ? bindSource(mount) : await volumeSource(engine, container, mount)),
       );
   }
   return ready;
@@ -31,8 +29,7 @@ export async function mountAll(engine: Engine, container: Container, root: strin
 /** Success for what is not mounted; goes on after a failure. */
 export async function unmountVolumes(engine: Engine, container: Container): Promise<void> {
   for (const mount of container.record.mounts) {
-    if (mount.type !== 'volume' || mount.source === '' || mount.mountId === undefined || mount.name === undefined)
-      continue;
+    if (mount.type !== 'volume' || mount.mountId === undefined || mount.name === undefined) continue;
     try {
       const plugin = await volumePlugin(engine, mount.driver ?? '');
       await findAtDriver(plugin, mount.name);
@@ -40,15 +37,16 @@ export async function unmountVolumes(engine: Engine, container: Container): Prom
     } catch (error) {
       engine.log.warn({ err: error, container: container.id, volume: mount.name }, 'unmounting a volume');
     }
-    setSource(container, mount, '');
+    changeMount(container, mount, { source: '', mountId: undefined });
   }
 }
 
 /** At create, as Docker does: an image that has the folder fills an empty volume, once. */
 export async function copyUpVolumes(engine: Engine, container: Container, root: string): Promise<void> {
   for (const mount of container.record.mounts) {
-    const { name, mountId: id } = mount;
-    if (mount.type !== 'volume' || mount.noCopy || name === undefined || id === undefined) continue;
+    const { name } = mount;
+    if (mount.type !== 'volume' || mount.noCopy || name === undefined) continue;
+    const id = randomBytes(32).toString('hex');
     const inImage = resolveInRoot(root, mount.destination);
     if (!existsSync(inImage) || !statSync(inImage).isDirectory()) continue;
     const plugin = await volumePlugin(engine, mount.driver ?? '');
@@ -66,12 +64,21 @@ export async function copyUpVolumes(engine: Engine, container: Container, root: 
   }
 }
 
-async function volumeSource(engine: Engine, container: Container, mount: MountRecord, _root: string): Promise<string> {
-  const { name = '', mountId: id = '' } = mount;
+async function volumeSource(engine: Engine, container: Container, mount: MountRecord): Promise<string> {
+  const { name = '' } = mount;
+  // Each use has an identifier of its own, known here before the driver knows it.
+  const id = randomBytes(32).toString('hex');
+  changeMount(container, mount, { mountId: id });
   const plugin = await volumePlugin(engine, mount.driver ?? '');
   await findAtDriver(plugin, name);
-  const source = await remote(`error while mounting volume '${name}'`, () => plugin.mount({ name, id }));
-  setSource(container, mount, source);
+  const source = await remote(`error while mounting volume '${name}'`, () => plugin.mount({ name, id })).catch(
+    (error: unknown) => {
+      // A driver that refuses has mounted nothing.
+      if (error instanceof ApiError) changeMount(container, mount, { mountId: undefined });
+      throw error;
+    },
+  );
+  changeMount(container, mount, { source, mountId: id });
   if (mount.subpath === undefined) return source;
   const inside = resolveInRoot(source, mount.subpath);
   if (!existsSync(inside))
@@ -79,11 +86,21 @@ async function volumeSource(engine: Engine, container: Container, mount: MountRe
   return inside;
 }
 
-function setSource(container: Container, mount: MountRecord, source: string): void {
-  const mounts = container.record.mounts.map((other) =>
-    other.destination === mount.destination ? { ...other, source } : other,
-  );
-  container.update({ mounts });
+interface MountChange {
+  readonly source?: string;
+  /** undefined: not mounted. */
+  readonly mountId?: string | undefined;
+}
+
+function changeMount(container: Container, mount: MountRecord, { mountId, ...change }: MountChange): void {
+  const mounts = container.record.mounts.map((other) => {
+    if (other.destination !== mount.destination) return other;
+    const { mountId: _before, ...rest } = other;
+    return { ...rest, ...change, ...(mountId === undefined ? {} : { mountId }) };
+  });
+  // Only what is mounted must be known to a shim that comes after this one.
+  if (mountId === undefined || change.source !== undefined) container.remember({ mounts });
+  else container.update({ mounts });
 }
 
 /** `-v` makes a missing folder, `--mount` refuses it. */

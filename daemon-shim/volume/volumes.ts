@@ -26,19 +26,29 @@ export interface ShownVolume {
   readonly Status?: object;
 }
 
-/** An existing volume of the same driver is the result; one of another driver is refused. */
-export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<VolumeRecord> {
+export interface CreatedVolume {
+  readonly record: VolumeRecord;
+  /** What its driver says of it, when it was there before. */
+  readonly present: Volume | undefined;
+}
+
+/** An existing volume of the same driver is the result; one of another driver is refused, after its driver has confirmed it. */
+export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<CreatedVolume> {
   const name = spec.name ?? randomBytes(32).toString('hex');
   const driver = spec.driver || engine.config.defaultVolumeDriver;
   return engine.volumes.locked(name, async () => {
     const known = engine.volumes.find(name);
-    if (known !== undefined && known.driver !== driver && spec.driver !== '') {
-      throw conflict(`create ${name}: conflict: volume name must be unique`);
-    }
-    const plugin = await volumePlugin(engine, known?.driver ?? driver);
+    const plugin = await volumePlugin(engine, known?.driver ?? driver).catch((error: unknown) => {
+      if (!(error instanceof ApiError)) throw error;
+      throw new ApiError(error.statusCode, `create ${name}: ${lookUpText(known?.driver ?? driver, error)}`, {
+        cause: error,
+      });
+    });
     const present = await findAtDriver(plugin, name);
+    const isOthers = known !== undefined && spec.driver !== '' && !isSameDriver(engine, known.driver, driver);
+    if (isOthers && present !== undefined) throw conflict(`create ${name}: conflict: volume name must be unique`);
     if (present === undefined) await remote(`create ${name}`, () => plugin.create({ name, options: spec.options }));
-    if (known !== undefined && present !== undefined) return known;
+    if (known !== undefined && present !== undefined) return { record: known, present };
     const labels = spec.name === undefined ? { ...spec.labels, [anonymousLabel]: '' } : spec.labels;
     const record: VolumeRecord = {
       name,
@@ -49,17 +59,29 @@ export async function createVolume(engine: Engine, spec: VolumeSpec): Promise<Vo
     };
     engine.volumes.put(record);
     emitVolumeEvent(engine, name, 'create', { driver: record.driver });
-    return record;
+    return { record, present };
   });
+}
+
+/** `local` is the default driver's other name. */
+function isSameDriver(engine: Engine, a: string, b: string): boolean {
+  const named = (driver: string) => (driver === 'local' ? engine.config.defaultVolumeDriver : driver);
+  return named(a) === named(b);
+}
+
+/** The answer to a create, without another question to the driver. */
+export async function showCreated(engine: Engine, { record, present }: CreatedVolume): Promise<ShownVolume> {
+  const { scope } = await volumeDriver(engine, record.driver);
+  return show(present ?? { name: record.name }, record.driver, record, scope, true);
 }
 
 /** Throws Docker's 404. A name that only a driver knows is found by asking every driver. */
 export async function inspectVolume(engine: Engine, name: string): Promise<ShownVolume> {
   const known = engine.volumes.find(name);
   for (const driver of known === undefined ? await volumeDrivers(engine) : [known.driver]) {
-    const plugin = await volumePlugin(engine, driver);
+    const { volume: plugin, scope } = await volumeDriver(engine, driver);
     const volume = await findAtDriver(plugin, name);
-    if (volume !== undefined) return show(volume, driver, known, await scopeOf(plugin), true);
+    if (volume !== undefined) return show(volume, driver, known, scope, true);
   }
   // Gone behind our back: forgotten, as Docker does.
   if (known !== undefined) engine.volumes.delete(name);
@@ -76,8 +98,7 @@ export async function listVolumes(engine: Engine): Promise<{ volumes: ShownVolum
 async function listOf(engine: Engine, driver: string): Promise<{ volumes: ShownVolume[]; warnings: string[] }> {
   const known = engine.volumes.list().filter((record) => record.driver === driver);
   try {
-    const plugin = await volumePlugin(engine, driver);
-    const scope = await scopeOf(plugin);
+    const { volume: plugin, scope } = await volumeDriver(engine, driver);
     const listed = await plugin.list();
     const own = listed.filter(({ name }) => (engine.volumes.find(name)?.driver ?? driver) === driver);
     return {
@@ -93,14 +114,14 @@ async function listOf(engine: Engine, driver: string): Promise<{ volumes: ShownV
 /** With `force`, what is gone already is success, and the record goes even when the driver refuses. */
 export async function removeVolume(engine: Engine, name: string, force: boolean): Promise<void> {
   const holders = engine.containers.list().filter(({ record }) => record.mounts.some((mount) => mount.name === name));
-  if (holders.length > 0) {
-    throw conflict(`remove ${name}: volume is in use - [${holders.map((holder) => holder.id).join(', ')}]`);
-  }
   await engine.volumes.locked(name, async () => {
     const shown = await inspectVolume(engine, name).catch((error: unknown) => {
       if (force) return undefined;
       throw error;
     });
+    if (holders.length > 0) {
+      throw conflict(`remove ${name}: volume is in use - [${holders.map((holder) => holder.id).join(', ')}]`);
+    }
     if (shown !== undefined) {
       const plugin = await volumePlugin(engine, shown.Driver);
       await remote(`remove ${name}`, () => plugin.remove({ name })).catch((error: unknown) => {
@@ -111,6 +132,10 @@ export async function removeVolume(engine: Engine, name: string, force: boolean)
     engine.volumes.delete(name);
     emitVolumeEvent(engine, name, 'destroy', { driver: shown?.Driver ?? '' });
   });
+}
+
+function lookUpText(driver: string, { message }: ApiError): string {
+  return message.startsWith('error looking up') ? message : `error looking up volume plugin ${driver}: ${message}`;
 }
 
 /** Whatever text a driver refuses a Get with means that there is no such volume; a driver that does not answer is an error. */
@@ -124,11 +149,12 @@ export async function findAtDriver(plugin: VolumeClient, name: string): Promise<
 }
 
 export async function volumePlugin(engine: Engine, driver: string): Promise<VolumeClient> {
-  const { volume } = await engine.plugins.get(
-    driver === 'local' ? engine.config.defaultVolumeDriver : driver,
-    'volume',
-  );
-  return volume;
+  return (await volumeDriver(engine, driver)).volume;
+}
+
+/** With its scope. */
+async function volumeDriver(engine: Engine, driver: string): Promise<{ volume: VolumeClient; scope: string }> {
+  return engine.plugins.volume(driver === 'local' ? engine.config.defaultVolumeDriver : driver);
 }
 
 /** What a plugin refuses, with the engine's prefix. */
@@ -154,10 +180,6 @@ async function volumeDrivers(engine: Engine): Promise<string[]> {
     }),
   );
   return checked.filter((name) => name !== undefined).sort();
-}
-
-async function scopeOf(plugin: VolumeClient): Promise<string> {
-  return (await plugin.capabilities().catch(() => ({ scope: 'local' }))).scope;
 }
 
 function show(
@@ -194,6 +216,8 @@ function emitVolumeEvent(
 
 /** Docker's pattern for names that the user gives. */
 export function checkVolumeName(name: string): void {
+  if (name.length === 1)
+    throw badRequest(`create ${name}: volume name is too short, names should be at least two alphanumeric characters`);
   if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name)) return;
   throw badRequest(
     `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,

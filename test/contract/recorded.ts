@@ -5,6 +5,10 @@ import { fileURLToPath } from 'node:url';
 export interface RecordedCall {
   readonly file: string;
   readonly line: number;
+  /** The name that the plugin was called by. */
+  readonly plugin: string;
+  /** The command that ran at that time, or in brackets what was done to the engine. */
+  readonly during: string;
   /** `Subsystem.Method`. */
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -26,6 +30,8 @@ export interface RecordedEntry {
 const folder = fileURLToPath(new URL('../captures', import.meta.url));
 
 interface Line {
+  readonly plugin?: string;
+  readonly during?: string;
   readonly path?: string;
   readonly event?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -53,6 +59,8 @@ export function recordedCalls(): RecordedCall[] {
     .map(({ file, line, value }) => ({
       file,
       line,
+      plugin: value.plugin ?? '',
+      during: value.during ?? '',
       method: value.path?.slice(1) ?? '',
       headers: value.headers ?? {},
       request: value.request ?? undefined,

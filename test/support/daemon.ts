@@ -83,6 +83,7 @@ export async function startDaemon(name: DaemonName, host: Host, options: DaemonO
       const ready = options.ready ?? (() => started.output().includes('"msg":"ready"'));
       await eventually(`cleat-${name} is ready`, async () => !started.running() || (await ready(daemon)), {
         everyMs: 10,
+        timeoutMs: 60_000,
       });
       if (!started.running()) throw new Error(`cleat-${name} ended at once:\n${started.output()}`);
     },

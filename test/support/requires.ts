@@ -29,6 +29,8 @@ const probes = {
   nfsd: () => filesystem('nfsd'),
   nfs: () => filesystem('nfs4'),
   overlayfs: () => filesystem('overlay'),
+  // The only kind there is on this host.
+  cgroup2: () => existsSync('/sys/fs/cgroup/cgroup.controllers') || '/sys/fs/cgroup is no cgroup2 file system',
   // ext4 with project quota, in a file of its own.
   prjquota: () =>
     inNewNetns(

@@ -60,6 +60,8 @@ function settle(socket: RouteSocket, plan: BridgePlan): void {
     // 127.0.0.1 of the host reaches published ports; the chain `guard` keeps containers from the host's loopback.
     setInterface(`net/ipv4/conf/${bridge}/route_localnet`, 1);
   }
+  // Containers that may not talk to each other reach what they are linked to by way of the host.
+  if (!options.interContainer) setInterface(`net/ipv4/conf/${bridge}/proxy_arp_pvlan`, 1);
   const link = findLink(socket, bridge);
   if (!link) throw new PluginError('NET_LINK', `bridge ${bridge} is gone while it is being set up`);
   socket.apply(changeLink(link.index, { mtu: plan.mtu ?? underlayMtu(socket), up: true }));

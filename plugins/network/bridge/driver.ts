@@ -39,6 +39,7 @@ import type { Publisher } from '../publish/publisher.ts';
 import type { NetworkRegistry } from '../registry.ts';
 import { checkHostSubnets, findClash, type KnownNetwork } from './conflicts.ts';
 import { ensureBridge, findForeignBridge } from './device.ts';
+import { linkOwner, linkRules } from './linked-ports.ts';
 import { driverName, parseEndpointOptions, parseNetworkOptions, type ServiceOptions } from './options.ts';
 import { type BridgePlan, gatewayFor, planBridge, planNetwork } from './plan.ts';
 import { type BridgeRecords, type EndpointRecord, type NetworkRecord, openBridgeRecords } from './records.ts';
@@ -147,7 +148,7 @@ export class BridgeDriver implements NetworkDriver {
     const { services, registry } = this.parts;
     const network = this.network(request.networkId);
     const plan = this.plan(request.networkId);
-    parseEndpointOptions(request.options, services);
+    const { linkedPorts } = parseEndpointOptions(request.options, services);
     const { address, addressIPv6, macAddress: givenMac } = request.interface;
     const first = address ?? addressIPv6;
     if (first === undefined) {
@@ -187,6 +188,7 @@ export class BridgeDriver implements NetworkDriver {
       throw error;
     }
     registry.putEndpoint(registryEndpoint(record));
+    if (isolated) this.parts.firewall.putPorts(linkOwner(record.endpointId), linkRules(address, linkedPorts));
     return givenMac === undefined ? { macAddress } : {};
   }
 
@@ -293,6 +295,7 @@ export class BridgeDriver implements NetworkDriver {
   /** Records, ports and registry; the link is the caller's. Nothing when it is not there. */
   forgetEndpoint(endpointId: string): void {
     this.parts.publisher.revoke(endpointId);
+    this.parts.firewall.removePorts(linkOwner(endpointId));
     this.records.endpoints.delete(endpointId);
     this.parts.registry.removeEndpoint(endpointId);
   }

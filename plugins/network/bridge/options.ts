@@ -12,6 +12,7 @@ import {
   text,
 } from '../../sdk/index.ts';
 import { parseStaticRoutes } from '../link/static-routes.ts';
+import { findLinkedPorts, linkWords } from './linked-ports.ts';
 
 export const driverName = 'cleat-bridge';
 
@@ -66,6 +67,7 @@ export const endpointSchema = {
   // Read by the engine itself; allowed here because it sends them to the driver too.
   sysctls: text('com.docker.network.endpoint.sysctls', { empty: true }),
   interfaceName: text('com.docker.network.endpoint.ifname', { pattern: interfaceName, expected: interfaceWords }),
+  linkedPorts: custom('cleat.link', { expected: linkWords, find: findLinkedPorts }, { otherwise: [] }),
 } satisfies OptionSchema;
 
 export type BridgeEndpointOptions = OptionValues<typeof endpointSchema>;

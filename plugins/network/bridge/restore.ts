@@ -14,6 +14,8 @@ import { reattachVeth } from '../link/veth.ts';
 import type { RegistryEndpoint } from '../registry.ts';
 import { ensureBridge } from './device.ts';
 import type { BridgeDriver } from './driver.ts';
+import { linkOwner, linkRules } from './linked-ports.ts';
+import { parseEndpointOptions } from './options.ts';
 import type { BridgePlan } from './plan.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
 import { registryEndpoint, registryNetwork } from './views.ts';
@@ -70,6 +72,10 @@ function restoreEndpoint(
     return;
   }
   registry.putEndpoint(registryEndpoint(endpoint));
+  if (!plan.options.interContainer) {
+    const { linkedPorts } = parseEndpointOptions(endpoint.options, driver.parts.services);
+    driver.parts.firewall.notePorts(linkOwner(endpoint.endpointId), linkRules(endpoint.address, linkedPorts));
+  }
   const bridge = findLink(socket, plan.bridge);
   if (!bridge || hostEnd.master === bridge.index) return;
   log.info({ endpoint: endpoint.endpointId, link: hostEnd.name }, 'a link was put back on its bridge');

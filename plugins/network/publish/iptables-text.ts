@@ -108,6 +108,7 @@ export function iptablesChains(family: Family, wanted: WantedRules): ReadonlyMap
         ],
         [`${chainPrefix}ADMIT`, [`-j MARK --set-xmark ${mark}/${mark}`]],
         [`${chainPrefix}OPEN`, openLines(family, wanted.ports)],
+        [`${chainPrefix}LINKS`, linkLines(family, wanted.ports)],
         ...bodies('from', 'to', 'outside'),
       ]),
     ],
@@ -128,6 +129,7 @@ function ours({ name }: Chain): string {
 function ruleLines(rule: Rule, family: Family): string[] {
   if (rule.family !== undefined && rule.family !== family) return [];
   if (rule.opened) return [`-j ${chainPrefix}OPEN`];
+  if (rule.linked) return [`-o ${rule.out} -j ${chainPrefix}LINKS`];
   const rest = [
     ...(rule.out === undefined ? [] : [`-o ${rule.out}`]),
     ...(rule.icmp ? [`-p ${family === 4 ? 'icmp' : 'ipv6-icmp'}`] : []),
@@ -181,6 +183,12 @@ function openLines(family: Family, ports: readonly PortRule[]): string[] {
   return ports
     .filter((port) => port.family === family && port.kind === 'open')
     .map((port) => `-d ${port.at}/${family === 4 ? 32 : 128} ${portMatch(port)} -g ${chainPrefix}ADMIT`);
+}
+
+function linkLines(family: Family, ports: readonly PortRule[]): string[] {
+  return ports
+    .filter((port) => port.family === family && port.kind === 'link')
+    .map((port) => `-s ${port.from}/32 -d ${port.at}/32 ${portMatch(port)} -g ${chainPrefix}ADMIT`);
 }
 
 function portMatch({ protocol, first, last }: PortRule): string {

@@ -57,6 +57,8 @@ export interface Rule {
   readonly icmp?: true;
   /** To a port that is opened at the container's own address. */
   readonly opened?: true;
+  /** From a container to a port of another one that it is linked to. */
+  readonly linked?: true;
   readonly action: 'admit' | 'drop' | 'return' | 'masquerade' | { readonly snat: string };
 }
 
@@ -93,6 +95,7 @@ export function networkChains(network: NetworkRules): readonly Chain[] {
     : [
         { out, ...answers },
         { out, ...translated },
+        { out, family: 4, linked: true, action: 'admit' },
         { out, ...drop },
       ];
   const entering = internal ? [] : [translated, ...inbound(network, 4), ...inbound(network, 6), ...trusted(network)];
@@ -142,13 +145,16 @@ function sourceRules(network: NetworkRules, family: Family): Rule[] {
 
 /**
  * What one port or range means. publish: translated to `to`. open: let in at the container's own address `at`. loopback: at
- * [::1], and proxied: at IPv6 addresses of the host, to our own proxy.
+ * [::1], and proxied: at IPv6 addresses of the host, to our own proxy. link: let in at the address `at` of a container, from
+ * the address `from` of another one.
  */
 export interface PortRule {
-  readonly kind: 'publish' | 'open' | 'loopback' | 'proxied';
+  readonly kind: 'publish' | 'open' | 'loopback' | 'proxied' | 'link';
   readonly family: Family;
   /** One address; absent: every address of the host. */
   readonly at?: string;
+  /** Of link. */
+  readonly from?: string;
   readonly protocol: TransportProtocol;
   readonly first: number;
   readonly last: number;

@@ -32,6 +32,7 @@ test('internal, without connections between containers', () => {
   assert.equal(chains.get('from-abc'), [
     'oifname "cl-abc" ct state established,related goto admit',
     'oifname "cl-abc" ct status dnat goto admit',
+    'oifname "cl-abc" ip saddr . ip daddr . meta l4proto . th dport @links4 goto admit',
     'oifname "cl-abc" drop',
     'drop',
   ]);

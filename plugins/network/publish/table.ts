@@ -47,6 +47,7 @@ const portSets: readonly (readonly [name: string, kind: 'map' | 'set', type: str
     [name, 'set', 'inet_proto . inet_service', false] as const,
     [`${name}_ranges`, 'set', 'inet_proto . inet_service', true] as const,
   ]),
+  ['links4', 'set', 'ipv4_addr . ipv4_addr . inet_proto . inet_service', false],
   ['proxied6_at', 'set', 'ipv6_addr . inet_proto . inet_service', false],
   ['proxied6_at_ranges', 'set', 'ipv6_addr . inet_proto . inet_service', true],
 ];
@@ -201,8 +202,9 @@ export function changeText(change: RuleChange): string {
 }
 
 /** The element that a port is. */
-export function portElement({ kind, family, at, protocol, first, last, to }: PortRule): Element {
+export function portElement({ kind, family, at, from, protocol, first, last, to }: PortRule): Element {
   const range = first !== last;
+  if (kind === 'link') return { set: 'links4', key: `${from} . ${at} . ${protocol} . ${first}` };
   const set = `${kind}${family}${at !== undefined && kind !== 'open' ? '_at' : ''}${range ? '_ranges' : ''}`;
   const port = `${protocol} . ${range ? `${first}-${last}` : first}`;
   const key = at === undefined ? port : `${at} . ${port}`;
@@ -228,7 +230,8 @@ function ruleText(rule: Rule): string[] {
     ...(rule.out === undefined ? [] : [`oifname "${rule.out}"`]),
     ...(rule.state ? [rule.state === 'answers' ? 'ct state established,related' : 'ct status dnat'] : []),
     ...(family && source ? [`${ip(family)} saddr ${oneOf(source)}`] : []),
-    ...(family && !source && !rule.opened ? [`meta nfproto ipv${family}`] : []),
+    ...(family && !source && !rule.opened && !rule.linked ? [`meta nfproto ipv${family}`] : []),
+    ...(rule.linked ? ['ip saddr . ip daddr . meta l4proto . th dport @links4'] : []),
     ...(rule.icmp ? [`meta l4proto ${family === 4 ? 'icmp' : 'ipv6-icmp'}`] : []),
   ];
   const last = verdict(action, family ?? 4);

@@ -1,0 +1,80 @@
+/** Two runs of the same scenario side by side: names for what is random in each, and the calls in one form. */
+import { meaning } from '../contract/recorded.ts';
+import type { HeardCall } from './recording-plugin.ts';
+
+export interface Shown {
+  readonly plugin: string;
+  readonly method: string;
+  /** In the form that `meaning` gives, with names for ids. */
+  readonly request: unknown;
+}
+
+/** Gives each id of one run a name by the order in which it came up: `endpoint 2`. */
+export class IdNames {
+  readonly #names = new Map<string, string>();
+  readonly #counts = new Map<string, number>();
+
+  name(kind: string, id: string): string {
+    const known = this.#names.get(`${kind} ${id}`);
+    if (known !== undefined) return known;
+    const count = (this.#counts.get(kind) ?? 0) + 1;
+    this.#counts.set(kind, count);
+    this.#names.set(`${kind} ${id}`, `${kind} ${count}`);
+    return `${kind} ${count}`;
+  }
+}
+
+/** Fields whose values are random, or the place's own. */
+const idFields: Readonly<Record<string, string>> = {
+  NetworkID: 'network',
+  EndpointID: 'endpoint',
+  SandboxKey: 'sandbox',
+  File: 'file',
+  ID: 'mount',
+  ContainerID: 'container',
+  ContainerImageID: 'image',
+  ContainerCreated: 'time',
+  'com.docker.network.endpoint.macaddress': 'mac',
+};
+
+export function show(call: HeardCall, names: IdNames): Shown {
+  return { plugin: call.plugin, method: call.method, request: meaning(rename(call.request, names)) };
+}
+
+function rename(value: unknown, names: IdNames, field = ''): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => rename(item, names));
+    // Lists that engines make out of hash tables.
+    return /exposedports|portmap/.test(field)
+      ? items.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+      : items;
+  }
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, rename(inner, names, key)]));
+  }
+  if (typeof value !== 'string' || value === '') return value;
+  const kind = idFields[field];
+  if (kind !== undefined && !/^02:42:/.test(value)) return names.name(kind, value);
+  if (field === 'Name' && /^[0-9a-f]{64}$/.test(value)) return names.name('anonymous volume', value);
+  // Times that the command gave as "so long ago".
+  if ((field === 'Since' || field === 'Until') && !/^0001|-01-01T00:00:00Z$/.test(value)) return 'a time';
+  // A MAC that the engine made up.
+  if (field === 'MacAddress' && !/^02:42:/.test(value)) return names.name('mac', value);
+  // Subnets that were chosen, not asked for.
+  return value.replace(
+    /^(172\.(1[6-9]|2\d|3[01])\.\d+\.0\/16|fd[0-9a-f]{2}:[0-9a-f]+:[0-9a-f]+:[0-9a-f:]+\/64)$/,
+    (subnet) => names.name('subnet', subnet),
+  );
+}
+
+/** What a call is about, where several things go on at once. */
+export function objectOf({ plugin, request }: Shown): string {
+  const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
+  const about = ['EndpointID', 'File', 'ID', 'Address', 'PoolID', 'Name'].find((field) => fields[field] !== undefined);
+  return about === undefined ? plugin : `${about} ${String(fields[about])}`;
+}
+
+/** Without the names that depend on the order of things that happen at once. */
+export function withoutNames(call: Shown): string {
+  return JSON.stringify(call).replaceAll(/"(endpoint|sandbox|file|mount|container|mac|time) \d+"/g, '"$1"');
+}
