@@ -83,7 +83,7 @@ const options: readonly (readonly string[])[] = [
   refused('--restart', 'always:3'),
   refused('--volumes-from', 'nosuch'),
   ['create', '--name', '_wrong', ...bare, 'busybox'],
-  ['create', '--network', 'container:nosuch', 'busybox'],
+  ['create', '--network', 'container:nosuch', '--log-driver', 'none', 'busybox'],
 ];
 
 /** In this order: one container through its life, then others. */
