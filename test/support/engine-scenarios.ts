@@ -114,7 +114,8 @@ export const scenarios: readonly Scenario[] = [
         'docker network create -d netp --ipv6 --subnet fd12:3456::/64 --gateway fd12:3456::99 --subnet 10.78.0.0/24 a3',
       ),
       step('docker network create -d netp --subnet 10.79.0.0/24 --subnet 10.80.0.0/24 a4'),
-      step('docker network create -d netp --ipam-opt k=v a5'),
+      // Docker's own IPAM takes every option; cleat-ipam refuses what it does not know.
+      step('docker network create -d netp --ipam-opt k=v a5', inTurn(['network', 'create', '-d', 'netp', 'a5'])),
       step('docker network create -d netp --ipv6 a6'),
       step('docker network create -d netp --ipv4=false --ipv6 --subnet fd12:3457::/64 a7'),
       step('docker network rm a1 a2 a3 a4 a5 a6 a7 a10'),
