@@ -70,7 +70,9 @@ function rename(value: unknown, names: IdNames, field = ''): unknown {
 /** What a call is about, where several things go on at once. */
 export function objectOf({ plugin, request }: Shown): string {
   const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
-  const about = ['EndpointID', 'File', 'ID', 'Address', 'PoolID', 'Name'].find((field) => fields[field] !== undefined);
+  const about = ['EndpointID', 'File', 'ID', 'Address', 'PoolID', 'Name', 'NetworkID'].find(
+    (field) => fields[field] !== undefined,
+  );
   return about === undefined ? plugin : `${about} ${String(fields[about])}`;
 }
 

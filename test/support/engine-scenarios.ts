@@ -172,7 +172,7 @@ export const scenarios: readonly Scenario[] = [
       step('docker network connect gb gg'),
       step('docker network disconnect ga gg'),
       step('docker rm -f h1 gg'),
-      step('docker network prune -f'),
+      step('docker network prune -f', undefined, true),
       step(
         'docker network create -d netp --subnet 10.67.0.0/24 cc',
         async ({ docker }) => {
