@@ -1,6 +1,7 @@
 /** `cleat overlay`: networks over hosts, as this host has them, and the other hosts as this one hears them. */
 import type { OverlayNetworkRow, OverlayPeerRow } from '../network/overlay/control.ts';
 import type { StoreStatus } from '../network/overlay/control-plane.ts';
+import type { TraceStep } from '../network/overlay/trace.ts';
 import { type Command, toYargs } from './command.ts';
 import { callControl } from './control.ts';
 import { exitCodes } from './exit.ts';
@@ -21,13 +22,28 @@ const statusCommand: Command<NetworkOptions> = {
     print(
       args,
       rows,
-      ['OVERLAY', 'VNI', 'INTERFACE', 'UNDERLAY', 'MTU', 'SHARE', 'HOSTS', 'REMOTE', 'ENTRIES', 'NETWORK ID'],
+      [
+        'OVERLAY',
+        'VNI',
+        'INTERFACE',
+        'UNDERLAY',
+        'MTU',
+        'ENCRYPTION',
+        'CHECKSUMS',
+        'SHARE',
+        'HOSTS',
+        'REMOTE',
+        'ENTRIES',
+        'NETWORK ID',
+      ],
       rows.map((row) => [
         row.overlay,
         row.vni,
         row.interface,
         row.underlay || '-',
         row.mtu ?? '-',
+        row.encryption,
+        row.checksums,
         row.share.join(' '),
         row.hosts,
         row.remoteEndpoints,
@@ -49,7 +65,21 @@ const peersCommand: Command<NetworkOptions> = {
     print(
       args,
       rows,
-      ['OVERLAY', 'PEER', 'HOST', 'STATE', 'RTT MS', 'HEARD MS AGO', 'ENDPOINTS', 'PROBLEM'],
+      [
+        'OVERLAY',
+        'PEER',
+        'HOST',
+        'STATE',
+        'RTT MS',
+        'HEARD MS AGO',
+        'LATENCY MS',
+        'LOSS',
+        'PATH MTU',
+        'CHECKSUMS',
+        'HANDSHAKE S AGO',
+        'ENDPOINTS',
+        'PROBLEM',
+      ],
       rows.map((row) => [
         row.overlay,
         row.peer,
@@ -57,6 +87,11 @@ const peersCommand: Command<NetworkOptions> = {
         row.state,
         row.rttMs ?? '-',
         row.heardMs ?? '-',
+        row.latencyMs ?? '-',
+        row.loss === null ? '-' : `${Math.round(row.loss * 100)}%`,
+        row.pathMtu ?? '-',
+        row.checksums,
+        row.handshakeSeconds ?? '-',
         row.endpoints,
         row.problem || '-',
       ]),
@@ -91,6 +126,45 @@ const storeCommand: Command<GlobalOptions> = {
   },
 };
 
+interface TraceOptions extends NetworkOptions {
+  readonly from: string;
+  readonly to: string;
+}
+
+const traceCommand: Command<TraceOptions> = {
+  command: 'trace <from> <to>',
+  describe: 'Where a frame between two containers goes, entry by entry, and what is missing',
+  build: (yargs) =>
+    withNetwork(yargs)
+      .positional('from', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Address or name of a container of this host',
+      })
+      .positional('to', { type: 'string', demandOption: true, describe: 'Address or name of a container of any host' })
+      .example('$0 overlay trace web 10.90.0.70', 'from web here to whoever has that address') as never,
+  run: async (args) => {
+    const query = new URLSearchParams({ from: args.from, to: args.to, ...(args.network && { network: args.network }) });
+    const rows = await callControl<TraceStep[]>(args.runDir, 'networkd', 'GET', `/overlay/trace?${query}`);
+    print(
+      args,
+      rows,
+      ['STEP', 'WHAT', 'MISSING'],
+      rows.map(({ step, what, missing }) => [step, what, missing || '-']),
+    );
+    if (rows.some(({ missing }) => missing !== '')) process.exitCode = exitCodes.failed;
+  },
+};
+
+const rotateCommand: Command<GlobalOptions> = {
+  command: 'rotate',
+  describe: 'New keys for the encrypted way between the hosts, now; nothing is lost meanwhile',
+  build: (yargs) => yargs.example('$0 overlay rotate', 'on any one host: all of them follow'),
+  run: async (args) => {
+    await callControl(args.runDir, 'networkd', 'POST', '/overlay/rotate');
+  },
+};
+
 function withNetwork(yargs: Parameters<NonNullable<Command<NetworkOptions>['build']>>[0]) {
   return yargs.option('network', { type: 'string', alias: 'n', describe: 'Only this one, by its cleat.network name' });
 }
@@ -101,10 +175,10 @@ export const overlayCommand: Command<GlobalOptions> = {
   build: (yargs) =>
     yargs
       .command(
-        [statusCommand, peersCommand, storeCommand].map((command) =>
+        [statusCommand, peersCommand, traceCommand, storeCommand, rotateCommand].map((command) =>
           toYargs(command as Command<GlobalOptions>),
         ) as never,
       )
-      .demandCommand(1, 'Say what to do: status, peers or store'),
+      .demandCommand(1, 'Say what to do: status, peers, trace, store or rotate'),
   run: () => {},
 };

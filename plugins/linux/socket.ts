@@ -14,6 +14,7 @@ import {
   check,
   closeFd,
   IPPROTO_IPV6,
+  IPPROTO_UDP,
   IPV6_V6ONLY,
   libc,
   SO_BINDTODEVICE,
@@ -39,7 +40,14 @@ export interface SocketOptions {
   readonly reuseAddress?: boolean;
   readonly reusePort?: boolean;
   readonly broadcast?: boolean;
+  /** UDP over IPv6: packets leave without a checksum, and are taken without one (RFC 6935). */
+  readonly sendNoChecksum?: boolean;
+  readonly acceptNoChecksum?: boolean;
 }
+
+/** <linux/udp.h> */
+const UDP_NO_CHECK6_TX = 101;
+const UDP_NO_CHECK6_RX = 102;
 
 /** A bound, non-blocking descriptor. The caller closes it or gives it to what adopts it. */
 export function openSocketFd(type: 'udp' | 'tcp', options: SocketOptions): number {
@@ -86,6 +94,8 @@ function openHere(type: 'udp' | 'tcp', options: SocketOptions): number {
     if (options.reuseAddress) set(SOL_SOCKET, SO_REUSEADDR, one);
     if (options.reusePort) set(SOL_SOCKET, SO_REUSEPORT, one);
     if (options.broadcast) set(SOL_SOCKET, SO_BROADCAST, one);
+    if (options.sendNoChecksum) set(IPPROTO_UDP, UDP_NO_CHECK6_TX, one);
+    if (options.acceptNoChecksum) set(IPPROTO_UDP, UDP_NO_CHECK6_RX, one);
     if (options.device) set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${options.device}\0`));
     // Two sockets, one for each family, instead of one that depends on net.ipv6.bindv6only.
     if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, one);

@@ -148,6 +148,10 @@ export const errorCodes = {
     cause: 'etcd does not answer, or this host could not renew the claim of its addresses for too long',
     cure: 'see `cleat overlay store`, and mend the way to etcd; what runs goes on without it',
   },
+  NET_OVERLAY_TUNNEL: {
+    cause: 'the encrypted way between the hosts cannot be set up, or its keys cannot change now',
+    cure: 'load the kernel module wireguard or install wireguard-go; the message says what is wrong',
+  },
   NET_OVERLAY_VNI: {
     cause: 'the VNI or the name among the hosts is already used on this host',
     cure: 'choose another cleat.vni or cleat.network, the same on every host',

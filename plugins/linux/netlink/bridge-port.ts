@@ -16,6 +16,8 @@ export interface BridgePort {
   readonly multicastFlood?: boolean;
   readonly broadcastFlood?: boolean;
   readonly multicastToUnicast?: boolean;
+  /** Gets all groups: 0 never, 1 while it is heard to be a router, 2 always. */
+  readonly multicastRouter?: number;
   readonly multicastFastLeave?: boolean;
   readonly bpduGuard?: boolean;
   readonly rootBlock?: boolean;
@@ -38,6 +40,7 @@ export const bridgePortFields: FieldTable<BridgePort> = {
   learning: bool(8),
   flood: bool(9), // IFLA_BRPORT_UNICAST_FLOOD
   proxyArp: bool(10),
+  multicastRouter: u8(25),
   multicastFlood: bool(27),
   multicastToUnicast: bool(28),
   vlanTunnel: bool(29),

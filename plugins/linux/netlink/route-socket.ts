@@ -5,6 +5,7 @@ import { type Address, RTM_DELADDR, RTM_NEWADDR, readAddress } from './address.t
 import { deleteLink, type Link, RTM_DELLINK, RTM_NEWLINK, readLink } from './link.ts';
 import type { Message } from './message.ts';
 import { NetlinkMonitor } from './monitor.ts';
+import { type GroupEntry, RTM_DELMDB, RTM_NEWMDB, readGroups } from './multicast.ts';
 import {
   type FdbEntry,
   isFdb,
@@ -47,10 +48,11 @@ export type RouteChange =
   | { readonly kind: 'address'; readonly change: 'new' | 'deleted'; readonly address: Address }
   | { readonly kind: 'route'; readonly change: 'new' | 'deleted'; readonly route: Route }
   | { readonly kind: 'neighbour'; readonly change: 'new' | 'deleted'; readonly neighbour: Neighbour }
+  | { readonly kind: 'group'; readonly change: 'new' | 'deleted'; readonly entry: GroupEntry }
   | { readonly kind: 'fdb'; readonly change: 'new' | 'deleted'; readonly entry: FdbEntry };
 
 /** RTNLGRP_*, <linux/rtnetlink.h> */
-const groups = { link: [1], address: [5, 9], route: [7, 11], neighbour: [3] } as const;
+const groups = { link: [1], address: [5, 9], route: [7, 11], neighbour: [3], group: [26] } as const;
 
 export interface RouteMonitorOptions {
   readonly netns?: Netns;
@@ -94,6 +96,11 @@ function readChanges({ type, body }: Message): RouteChange[] {
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
       return readNeighbourChange(type === RTM_NEWNEIGH ? 'new' : 'deleted', body);
+    case RTM_NEWMDB:
+    case RTM_DELMDB: {
+      const change = type === RTM_NEWMDB ? 'new' : 'deleted';
+      return readGroups(body).map((entry) => ({ kind: 'group', change, entry }));
+    }
     default:
       return [];
   }

@@ -189,6 +189,34 @@ test('addresses rotate: each comes first equally often, A and AAAA by themselves
   for (const ip of ['2001:db8::1', '2001:db8::2']) assert.is(firsts.get(ip), 200, ip);
 });
 
+test('where this host comes first, its addresses take turns and the others follow; alone, the others take turns', () => {
+  const zone = new Zone('net');
+  zone.settings = { ...zone.settings, localFirst: true };
+  const put = (contributor: string, elsewhere: boolean, ...ips: string[]) =>
+    zone.put(
+      contributor,
+      new Map([
+        ['web', ips.map((ip) => ({ ...parseRecord(`A ${ip}`, 'web'), source: { reason: 'test', elsewhere } }))],
+      ]),
+    );
+  const seen = () =>
+    Array.from({ length: 4 }, () =>
+      readOurs(reply(ask(zone, 'web', 'A')))
+        .map((line) => line.split(' ')[2])
+        .join(' '),
+    );
+  put('far', true, '192.0.2.8', '192.0.2.9');
+  put('near', false, '192.0.2.1', '192.0.2.2');
+  assert.equal(
+    new Set(seen()),
+    new Set(['192.0.2.1 192.0.2.2 192.0.2.8 192.0.2.9', '192.0.2.2 192.0.2.1 192.0.2.8 192.0.2.9']),
+  );
+  put('near', false, '192.0.2.1');
+  assert.equal(new Set(seen()), new Set(['192.0.2.1 192.0.2.8 192.0.2.9']));
+  zone.remove('near');
+  assert.equal(new Set(seen()), new Set(['192.0.2.8 192.0.2.9', '192.0.2.9 192.0.2.8']));
+});
+
 test('addresses behind a CNAME rotate too', () => {
   const zone = zoneOf();
   const asked = ask(zone, 'alias', 'A');

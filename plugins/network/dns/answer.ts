@@ -4,7 +4,8 @@
  * stay right because the question of one key always has the same length.
  *
  *     body:  before | group, group again | after
- *            CNAMEs   the addresses that rotate, doubled: each rotation is one copy from another offset
+ *            CNAMEs   the addresses that rotate, doubled: each rotation is one copy from another offset; behind them those
+ *                     that do not, as of other hosts where this host's come first
  */
 import type { Query } from './query.ts';
 import { type Outcome, outcomeIndex } from './stats.ts';

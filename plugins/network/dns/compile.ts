@@ -30,8 +30,9 @@ export function compile(resolution: Answered, key: Uint8Array): Answer {
     answers += records.length;
     const unit = records[0]?.length ?? 0;
     if (set.rotation !== undefined && records.length > 1 && records.every((record) => record.length === unit)) {
-      group = { offset: length, unit, count: records.length, rotation: set.rotation };
-      for (const record of records) push(record);
+      const count = set.turns ?? records.length;
+      group = { offset: length, unit, count, rotation: set.rotation };
+      for (const record of records.slice(0, count)) push(record);
     }
     const last = set.records[0];
     if (last?.type === types.CNAME) owner = pointer(questionEnd + length + owner.length + 10);

@@ -181,6 +181,7 @@ export class Directory {
       ttl: options.ttl,
       negativeTtl: options.negativeTtl,
       forwardSingleLabels: options.singleLabels === 'forward',
+      localFirst: options.localFirst,
       forward: options.external === 'on' || (options.external === 'auto' && !network.internal),
     };
     zone.put('network', networkContribution(network, options));

@@ -3,6 +3,7 @@ import {
   choice,
   custom,
   findDurationMs,
+  flag,
   list,
   type OptionSchema,
   type OptionValues,
@@ -67,6 +68,7 @@ export const dnsNetworkSchema = {
     }),
   ),
   health: choice('cleat.dns.health', ['on', 'off'], { otherwise: 'on' }),
+  localFirst: flag('cleat.dns.local-first', { otherwise: false }),
   singleLabels: choice('cleat.dns.single-label', ['local', 'forward'], { otherwise: 'local' }),
   external: choice('cleat.dns.external', ['auto', 'on', 'off'], { otherwise: 'auto' }),
 } satisfies OptionSchema;

@@ -8,7 +8,7 @@ import type { Rotation } from './answer.ts';
 import { findReversedIp, readName, reverseName, splitLabels, stripSuffix } from './name.ts';
 import { addressData, anyData, nameData, type RecordData } from './rdata.ts';
 import { classes, rcodes, types } from './wire.ts';
-import type { RRset, Zone, ZoneRecord } from './zone.ts';
+import { putLocalFirst, type RRset, type Zone, type ZoneRecord } from './zone.ts';
 
 export interface Question {
   /** Lower-case text. */
@@ -22,6 +22,8 @@ export interface AnswerSet {
   readonly owner: string;
   readonly records: readonly (ZoneRecord | RecordData)[];
   readonly rotation?: Rotation;
+  /** As in RRset. */
+  readonly turns?: number;
 }
 
 export type Resolution =
@@ -183,10 +185,7 @@ function exists(zone: Zone, name: string): boolean {
 }
 
 /** One type's records over all zones; a container that is on several of them counts on the first alone. */
-function mergeSets(
-  found: Found,
-  type: number,
-): { readonly records: readonly ZoneRecord[]; readonly rotation: Rotation } | undefined {
+function mergeSets(found: Found, type: number): Pick<RRset, 'records' | 'rotation' | 'turns'> | undefined {
   const sets = found.flatMap((node) => node.get(type) ?? []);
   const [first] = sets;
   if (first === undefined || sets.length === 1) return first;
@@ -203,7 +202,8 @@ function mergeSets(
     }
     for (const key of here) seen.add(key);
   }
-  return { records, rotation: first.rotation };
+  const ordered = sets.some(({ turns }) => turns !== undefined) ? putLocalFirst(records) : { records };
+  return { ...ordered, rotation: first.rotation };
 }
 
 function srvTargets(

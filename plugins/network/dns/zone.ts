@@ -21,6 +21,8 @@ export interface RecordSource {
   readonly sandboxKey?: string;
   /** The container's name, where it is known. */
   readonly container?: string;
+  /** The container runs on another host. */
+  readonly elsewhere?: boolean;
 }
 
 export interface ZoneRecord extends RecordData {
@@ -32,6 +34,8 @@ export interface RRset {
   readonly records: readonly ZoneRecord[];
   /** Belongs to the name and type: a change of the members does not begin the rotation again. */
   readonly rotation: Rotation;
+  /** Only so many of the first ones take turns, those of this host; the others follow them. Undefined: all take turns. */
+  readonly turns?: number;
 }
 
 /** Who brings a name into the zone: an endpoint, or `static`. A name may come with no records: known, but out of service. */
@@ -46,9 +50,24 @@ export interface ZoneSettings {
   readonly forwardSingleLabels: boolean;
   /** Whether anything is asked of the upstreams (not on internal networks). */
   readonly forward: boolean;
+  /** Whether containers of this host come before those of others. */
+  readonly localFirst: boolean;
 }
 
-export const defaultSettings: ZoneSettings = { ttl: 5, negativeTtl: 2, forwardSingleLabels: false, forward: true };
+export const defaultSettings: ZoneSettings = {
+  ttl: 5,
+  negativeTtl: 2,
+  forwardSingleLabels: false,
+  forward: true,
+  localFirst: false,
+};
+
+/** Records of this host in front, where there are both; `turns` tells how many. Pure. */
+export function putLocalFirst(records: readonly ZoneRecord[]): Pick<RRset, 'records' | 'turns'> {
+  const here = records.filter(({ source }) => !source.elsewhere);
+  if (here.length === 0 || here.length === records.length) return { records };
+  return { records: [...here, ...records.filter(({ source }) => source.elsewhere)], turns: here.length };
+}
 
 /** Lists and not maps inside: a host has many names, nearly all of them with one contributor. */
 interface Node {
@@ -161,7 +180,8 @@ export class Zone {
     const before = node.sets;
     const sets = new Map<number, RRset>();
     for (const [type, records] of byType) {
-      sets.set(type, { type, records, rotation: before.get(type)?.rotation ?? { next: 0 } });
+      const ordered = this.settings.localFirst ? putLocalFirst(records) : { records };
+      sets.set(type, { type, ...ordered, rotation: before.get(type)?.rotation ?? { next: 0 } });
     }
     node.sets = sets.size === 0 ? noSets : sets;
   }

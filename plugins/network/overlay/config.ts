@@ -20,6 +20,10 @@ export interface OverlayConfig {
   readonly scope: Scope;
   /** TCP, where the daemons talk to each other. */
   readonly port: number;
+  /** UDP, of the encrypted way between the hosts; the one behind it too. */
+  readonly tunnelPort: number;
+  /** How old the keys of the encrypted way become. */
+  readonly rotateMs: number;
   /** How long what a host said is held true after it was last heard. */
   readonly leaseMs: number;
 }
@@ -34,6 +38,8 @@ const schema = {
   shares: integer('shares', { min: 1, max: 65_536, otherwise: 1 }),
   scope: choice('scope', ['local', 'global'], { otherwise: 'local' }),
   port: integer('port', { min: 1, max: 65_535, otherwise: 4788 }),
+  tunnelPort: integer('tunnelPort', { min: 1, max: 65_534, otherwise: 4786 }),
+  rotateMs: duration('keyRotation', { min: 5000, max: 365 * 24 * 3_600_000, otherwise: 12 * 3_600_000 }),
   leaseMs: duration('lease', { min: 2000, max: 24 * 3_600_000, otherwise: 30_000 }),
 } satisfies OptionSchema;
 
@@ -57,6 +63,8 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     shares,
     scope,
     port,
+    tunnelPort,
+    rotateMs,
     leaseMs,
   } = parseOptions(schema, Object.fromEntries(given), {
     driver: 'configuration "overlay"',
@@ -73,6 +81,8 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     shares,
     scope,
     port,
+    tunnelPort,
+    rotateMs,
     leaseMs,
     ...(etcd !== undefined && { etcd }),
     ...(secret !== undefined && { secret }),

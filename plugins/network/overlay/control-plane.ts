@@ -77,7 +77,7 @@ export interface ControlPlane {
   announce(network: SharedNetwork, peers: readonly string[]): void;
   change(networkName: string, change: NetworkChange): void;
   withdraw(networkName: string): void;
-  /** What the others have of it, as far as their word still counts. */
+  /** What the others have of it, as far as their word still counts; of two that use one address, the one heard later is later. */
   remoteParts(networkName: string): RemotePart[];
   /** Whether everybody who may have the network has spoken since this daemon began, or had its time. */
   knowsAll(networkName: string): boolean;

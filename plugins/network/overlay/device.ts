@@ -2,8 +2,10 @@
  * The VXLAN of a network: a port of its bridge by which frames leave for other hosts. It learns nothing: whatever it knows was
  * put there (forwarding.ts), so a forged frame changes no table.
  */
+import { isIPv6 } from 'node:net';
 import { isKernelError } from '../../linux/errors.ts';
 import { changeLink, createLink, deleteLink, findLink, getLink, type Link } from '../../linux/netlink/link.ts';
+import type { VxlanOptions } from '../../linux/netlink/link-kinds.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { networkAlias, vxlanName } from '../link/names.ts';
@@ -15,6 +17,8 @@ export interface VxlanPlan {
   readonly port: number;
   /** Source address of the tunnel; routes decide by which link its packets leave. */
   readonly local: string;
+  /** Inside the tunnel, where every packet has a stronger check than UDP's. */
+  readonly noChecksum: boolean;
 }
 
 /** Creates it, or brings the one that is there to the plan. Throws NET_OVERLAY_VNI and NET_LINK. */
@@ -27,9 +31,15 @@ export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
     if (found && !isAsPlanned(found, plan)) socket.apply(deleteLink(name));
     const bridge = getLink(socket, plan.bridge);
     const { vni: id, local, port } = plan;
+    const checksums = vxlanChecksums(local, plan.noChecksum);
     if (!found || !isAsPlanned(found, plan)) {
       socket.apply(
-        createLink({ kind: 'vxlan', name, mtu: bridge.mtu, options: { id, local, port, learning: false } }),
+        createLink({
+          kind: 'vxlan',
+          name,
+          mtu: bridge.mtu,
+          options: { id, local, port, learning: false, ...checksums },
+        }),
         changeLink(name, { alias, linkLocal: 'none' }),
       );
     }
@@ -45,6 +55,11 @@ export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
       cause: error,
     });
   }
+}
+
+/** VXLANs of one port share a socket, and what it accepts, so all of IPv6 take packets with and without (RFC 6935). Pure. */
+export function vxlanChecksums(local: string, none: boolean): Partial<VxlanOptions> {
+  return isIPv6(local) ? { udpZeroChecksum6Tx: none, udpZeroChecksum6Rx: true } : {};
 }
 
 /** Nothing when it is not there. */

@@ -2,6 +2,7 @@
  * cleat-overlay: a bridge on every host, as cleat-bridge makes it, with a VXLAN as one more port. Publishing, masquerade,
  * records and healing are the bridge's own.
  */
+import { changeBridgePort } from '../../linux/netlink/link.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type {
   AllocateNetworkRequest,
@@ -14,15 +15,15 @@ import { BridgeDriver, type BridgeParts } from '../bridge/driver.ts';
 import { parseNetworkOptions } from '../bridge/options.ts';
 import type { BridgePlan } from '../bridge/plan.ts';
 import { macFromId } from '../link/mac.ts';
-import { vxlanName } from '../link/names.ts';
+import { hostEndName, vxlanName } from '../link/names.ts';
 import type { OverlayConfig } from './config.ts';
 import { Member, type MemberParts } from './member.ts';
 import { type OverlayOptions, readOverlayOptions } from './options.ts';
 import { shareOf } from './share.ts';
-import { findOwnUnderlay } from './underlay.ts';
+import { findOwnUnderlay, overlayMtu } from './underlay.ts';
 
-/** What fits through any Ethernet, for the time that the address of this host is not there. */
-const fallbackMtu = 1430;
+/** Any Ethernet, for the time that the address of this host is not there. */
+const anyUnderlay = { family: 6, linkMtu: 1500 } as const;
 
 export interface OverlayParts extends Omit<BridgeParts, 'kind'> {
   readonly config: () => OverlayConfig;
@@ -36,6 +37,8 @@ export class OverlayDriver extends BridgeDriver {
   readonly members = new Map<string, Member>();
   /** Told of each new one. */
   onMember: (member: Member) => void = () => {};
+  /** Told when one is gone. */
+  onGone: () => void = () => {};
   readonly #parts: OverlayParts;
 
   constructor(parts: OverlayParts) {
@@ -75,7 +78,7 @@ export class OverlayDriver extends BridgeDriver {
     try {
       if (!this.members.has(request.networkId)) this.#join(request.networkId, parts);
       await this.members.get(request.networkId)?.define();
-      this.members.get(request.networkId)?.open();
+      await this.members.get(request.networkId)?.openWhole();
     } catch (error) {
       if (!known) await this.deleteNetwork(request);
       throw error;
@@ -84,7 +87,7 @@ export class OverlayDriver extends BridgeDriver {
 
   override async deleteNetwork({ networkId }: { readonly networkId: string }): Promise<void> {
     this.members.get(networkId)?.close();
-    this.members.delete(networkId);
+    if (this.members.delete(networkId)) this.onGone();
     await super.deleteNetwork({ networkId });
   }
 
@@ -95,7 +98,11 @@ export class OverlayDriver extends BridgeDriver {
     if (member && this.records.endpoints.get(request.endpointId) === undefined) {
       for (const one of addresses) await this.#checkAddress(member, one);
     }
-    return await super.createEndpoint(request);
+    const reply = await super.createEndpoint(request);
+    // One container at each port: when it leaves a multicast group, nobody else there wants it.
+    const port = hostEndName(request.endpointId);
+    this.#parts.socket.attempt([changeBridgePort(port, { multicastFastLeave: true })]);
+    return reply;
   }
 
   override needsLink(name: string): boolean {
@@ -162,9 +169,9 @@ export class OverlayDriver extends BridgeDriver {
 
 function findMtu({ socket, config }: OverlayParts, options: OverlayOptions): number {
   try {
-    return findOwnUnderlay(socket, options, config()).mtu;
+    return overlayMtu(findOwnUnderlay(socket, options, config()), options.encrypted);
   } catch {
     // The address may come later; joining tells.
-    return fallbackMtu;
+    return overlayMtu(anyUnderlay, options.encrypted);
   }
 }

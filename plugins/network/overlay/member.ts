@@ -2,6 +2,7 @@
  * One network as this host takes part in it: the VXLAN on its bridge, what of it the others are told, and what they tell put
  * into the kernel and into the names.
  */
+import { isKernelError } from '../../linux/errors.ts';
 import { findLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { type Cidr, cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
@@ -14,10 +15,13 @@ import type { OverlayConfig } from './config.ts';
 import type { ControlPlane, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import { ensureVxlan, removeVxlan } from './device.ts';
 import { Forwarding } from './forwarding.ts';
+import { groupsText, Multicast, readGroupsText } from './multicast.ts';
 import { localNames, remoteContribution } from './names.ts';
 import type { OverlayOptions } from './options.ts';
 import { judge, type RemoteHost } from './remote.ts';
 import { checkShare, shareOf } from './share.ts';
+import { tunnelAddress, tunnelMtu } from './tunnel/address.ts';
+import type { Tunnel } from './tunnel/tunnel.ts';
 import { findOwnUnderlay, type Underlay } from './underlay.ts';
 
 export interface MemberParts {
@@ -25,7 +29,18 @@ export interface MemberParts {
   readonly registry: NetworkRegistry;
   readonly plane: ControlPlane;
   readonly config: () => OverlayConfig;
+  readonly tunnel: Tunnel;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+}
+
+/** One container of the network. */
+export interface Place {
+  readonly endpointId: string;
+  readonly address: string;
+  readonly mac: string;
+  /** The other host's address on the underlay; undefined: this host. */
+  readonly host: string | undefined;
+  readonly hostName: string;
 }
 
 export class Member {
@@ -34,8 +49,10 @@ export class Member {
   readonly plan: BridgePlan;
   readonly #parts: MemberParts;
   readonly #forwarding: Forwarding;
+  readonly #multicast: Multicast;
   /** What the others were told, by endpoint; the text tells whether it has changed. */
   readonly #told = new Map<string, string>();
+  #toldAttributes = '';
   #underlay: Underlay | undefined;
   #remotes: readonly RemoteHost[] = [];
   /** What each host brought into the names last. */
@@ -49,6 +66,7 @@ export class Member {
     this.plan = plan;
     this.#parts = parts;
     this.#forwarding = new Forwarding(parts.socket);
+    this.#multicast = new Multicast(parts.socket);
   }
 
   get underlay(): Underlay | undefined {
@@ -65,19 +83,25 @@ export class Member {
 
   /** Builds what is missing, in the kernel and towards the others; may be repeated. Throws NET_OVERLAY_PEERS and NET_LINK. */
   open(): void {
-    const { socket, config } = this.#parts;
+    const { socket, config, tunnel } = this.#parts;
     const underlay = findOwnUnderlay(socket, this.options, config());
     const moved = underlay.address !== this.#underlay?.address;
-    const { vni, port } = this.options;
+    const { name, vni, port, encrypted } = this.options;
+    const { family, linkMtu, address: host } = underlay;
+    // First, so that there is no moment in which something could go out in clear.
+    if (encrypted) tunnel.open(name, { host, vni, port, mtu: tunnelMtu(linkMtu, family) });
     const vxlan = ensureVxlan(socket, {
       networkId: this.networkId,
       bridge: this.plan.bridge,
       vni,
       port,
-      local: underlay.address,
+      local: this.vtepOf(host),
+      noChecksum: encrypted,
     });
     this.#underlay = underlay;
     this.#forwarding.load(vxlan.index, vxlan.master);
+    this.#multicast.load(vxlan.index, vxlan.master);
+    this.askGroups();
     if (moved) this.#announce();
     this.settle();
   }
@@ -86,7 +110,7 @@ export class Member {
   async define(): Promise<void> {
     const { socket, config, plane } = this.#parts;
     const underlay = findOwnUnderlay(socket, this.options, config());
-    await plane.define({ ...this.#own(underlay), endpoints: [] });
+    await plane.define({ ...this.#frame(underlay), attributes: {}, endpoints: [] });
   }
 
   /** The ranges that this host gives addresses of. */
@@ -109,6 +133,37 @@ export class Member {
     else if (this.#underlay) checkShare(ip, this.ranges());
   }
 
+  /** The same, until packets can pass. Throws NET_OVERLAY_TUNNEL too. */
+  async openWhole(): Promise<void> {
+    this.open();
+    if (this.options.encrypted) await this.#parts.tunnel.ready();
+  }
+
+  /** What this host tells of itself may have changed: its keys, the groups that containers want. */
+  tellAttributes(): void {
+    if (!this.#underlay) return;
+    const { attributes } = this.#own(this.#underlay);
+    const text = JSON.stringify(attributes);
+    if (text === this.#toldAttributes) return;
+    this.#toldAttributes = text;
+    this.#parts.plane.change(this.options.name, { kind: 'attributes', attributes });
+  }
+
+  /** Whether groups of that bridge are this network's. */
+  hasGroups(bridge: number): boolean {
+    return this.#multicast.isTable(bridge);
+  }
+
+  /** Has the containers say again which groups they want. */
+  askGroups(): void {
+    try {
+      this.#multicast.ask(this.plan.pools.find(({ gateway }) => gateway?.includes('.'))?.gateway ?? '0.0.0.0');
+    } catch (error) {
+      // The link went down or away a moment ago; the next question comes soon.
+      if (!isKernelError(error)) throw error;
+    }
+  }
+
   /** Whether the kernel still has the network's links as they were. */
   isWhole(): boolean {
     const vxlan = findLink(this.#parts.socket, vxlanName(this.options.vni));
@@ -120,6 +175,7 @@ export class Member {
     this.#parts.plane.withdraw(this.options.name);
     for (const contributor of this.#named.keys()) this.#directory?.contribute(this.networkId, contributor, new Map());
     removeVxlan(this.#parts.socket, this.options.vni);
+    this.#parts.tunnel.close(this.options.name);
   }
 
   /** From now on names go both ways. */
@@ -156,6 +212,25 @@ export class Member {
     return this.#remotes.find(({ endpoints }) => endpoints.some(({ addresses }) => addresses.includes(address)));
   }
 
+  /** A container by address or by one of its names, here first; its IPv4 address unless IPv6 is asked for or it has no other. */
+  find(text: string, wantIPv6?: boolean): Place | undefined {
+    const here = this.#parts.registry
+      .endpoints(this.networkId)
+      .filter(({ state, macAddress }) => state === 'joined' && macAddress !== undefined)
+      .map((endpoint) => ({ ...this.#share(endpoint), host: undefined, hostName: 'this host' }));
+    const there = this.#remotes.flatMap(({ endpoints, host, hostName }) =>
+      endpoints.map((endpoint) => ({ ...endpoint, host, hostName })),
+    );
+    for (const { id: endpointId, addresses, names, mac, host, hostName } of [...here, ...there]) {
+      const exact = addresses.find((address) => address === text);
+      if (exact === undefined && !names.includes(text.toLowerCase())) continue;
+      const fitting = addresses.find((address) => address.includes(':') === (wantIPv6 ?? false)) ?? addresses[0];
+      const address = exact ?? fitting;
+      if (address !== undefined) return { endpointId, address, mac, host, hostName };
+    }
+    return undefined;
+  }
+
   /** Brings kernel and names to what the others say now. */
   settle(): void {
     const underlay = this.#underlay;
@@ -168,14 +243,23 @@ export class Member {
     const usable = this.#remotes.filter(({ problem }) => problem === undefined);
     // After a start the kernel still has what was known.
     const keep = !this.#parts.plane.knowsAll(name);
+    if (this.options.encrypted) {
+      const tunnels = usable.flatMap(({ host, tunnel }) => (tunnel ? [{ host, tunnel }] : []));
+      this.#parts.tunnel.update(name, tunnels, keep);
+    }
     // What this host has itself it knows better: somebody's word may be from before.
     const here = new Set(this.#parts.registry.endpoints(this.networkId).flatMap(({ addresses }) => addresses));
+    const hosts = usable.map(({ host }) => this.vtepOf(host));
     const remotes = usable.flatMap(({ host, endpoints }) =>
       endpoints
         .filter(({ addresses }) => !addresses.some((address) => here.has(address)))
-        .map(({ addresses, mac }) => ({ addresses, mac, host })),
+        .map(({ addresses, mac }) => ({ addresses, mac, host: this.vtepOf(host) })),
     );
-    const { added, removed } = this.#forwarding.settle({ hosts: usable.map(({ host }) => host), remotes }, keep);
+    this.#multicast.settle(
+      usable.map(({ host, attributes }) => ({ vtep: this.vtepOf(host), groups: readGroupsText(attributes['groups']) })),
+      keep,
+    );
+    const { added, removed } = this.#forwarding.settle({ hosts, remotes }, keep);
     if (added + removed > 0) this.#parts.log.info({ network: name, added, removed }, 'entries of other hosts changed');
     this.#settleNames();
   }
@@ -206,7 +290,10 @@ export class Member {
       .map((endpoint) => this.#share(endpoint));
     this.#told.clear();
     for (const shared of endpoints) this.#told.set(shared.id, JSON.stringify(shared));
-    if (this.#underlay) this.#parts.plane.announce({ ...this.#own(this.#underlay), endpoints }, this.options.peers);
+    if (!this.#underlay) return;
+    const own = this.#own(this.#underlay);
+    this.#toldAttributes = JSON.stringify(own.attributes);
+    this.#parts.plane.announce({ ...own, endpoints }, this.options.peers);
   }
 
   #share(endpoint: RegistryEndpoint): SharedEndpoint {
@@ -214,11 +301,26 @@ export class Member {
     return { id, addresses, mac, names: localNames(this.#directory, endpoint) };
   }
 
-  #own({ address: host }: Underlay): Omit<SharedNetwork, 'endpoints'> {
+  #own(underlay: Underlay): Omit<SharedNetwork, 'endpoints'> {
+    const groups = this.#multicast.wanted();
+    const attributes = {
+      ...(this.options.encrypted && { tunnel: JSON.stringify(this.#parts.tunnel.shared()) }),
+      ...(groups && { groups: groupsText(groups) }),
+    };
+    return { ...this.#frame(underlay), attributes };
+  }
+
+  /** What must be the same on all hosts, and where this one is. */
+  #frame({ address: host }: Underlay): Omit<SharedNetwork, 'endpoints' | 'attributes'> {
     const { name, vni, port, shares } = this.options;
     const pools = this.plan.pools.map(({ pool }) => pool);
     const gateways = this.plan.pools.flatMap(({ gateway }) => gateway ?? []);
-    return { name, vni, port, shares, host, pools, gateways, attributes: {} };
+    return { name, vni, port, shares, host, pools, gateways };
+  }
+
+  /** Where a host sends the network's frames to. */
+  vtepOf(host: string): string {
+    return this.options.encrypted ? tunnelAddress(host) : host;
   }
 
   /** Each time that what is wrong changes. */

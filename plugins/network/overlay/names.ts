@@ -26,7 +26,7 @@ export function remoteContribution({ hostName, endpoints }: RemoteHost, suffix: 
     const known = names.map(findName).filter((name): name is string => name !== undefined);
     const [primary] = known;
     if (primary === undefined) continue;
-    const source = { reason: `container on ${hostName}`, endpointId: id, container: primary };
+    const source = { reason: `container on ${hostName}`, endpointId: id, container: primary, elsewhere: true };
     for (const name of new Set(known)) {
       const records = out.get(name) ?? [];
       out.set(name, [...records, ...ips.map((ip) => ({ ...addressData(ip), source }))]);

@@ -1,7 +1,16 @@
 /** The options of cleat-overlay beside those of cleat-bridge, and what follows from them. Pure. */
 import { createHash } from 'node:crypto';
 import { PluginError } from '../../sdk/errors.ts';
-import { flag, integer, list, type OptionSchema, type OptionValues, parseOptions, text } from '../../sdk/index.ts';
+import {
+  choice,
+  flag,
+  integer,
+  list,
+  type OptionSchema,
+  type OptionValues,
+  parseOptions,
+  text,
+} from '../../sdk/index.ts';
 
 export const driverName = 'cleat-overlay';
 
@@ -24,7 +33,7 @@ export const overlaySchema = {
   /** One place gives the addresses of all hosts: a swarm's manager. Set by AllocateNetwork, not by people. */
   allocated: flag('cleat.allocated', { otherwise: false }),
   encrypted: flag('encrypted', { otherwise: false }),
-  encryption: text('cleat.encryption', { empty: true }),
+  encryption: choice('cleat.encryption', ['none', 'wireguard']),
 } satisfies OptionSchema;
 
 /** Defaults for every network, from the configuration. */
@@ -44,9 +53,11 @@ export interface OverlayOptions {
   readonly port: number;
   /** Addresses are unique because one place gives them: hosts have no parts of the subnet. */
   readonly allocated: boolean;
+  /** Only by WireGuard between the hosts. */
+  readonly encrypted: boolean;
 }
 
-/** Throws PROTO_OPTION, and PROTO_UNSUPPORTED for what would otherwise be less than the user asked for. */
+/** Throws PROTO_OPTION. */
 export function readOverlayOptions(
   given: Readonly<Record<string, string>>,
   configured: Configured = { peers: [], shares: 1 },
@@ -57,12 +68,12 @@ export function readOverlayOptions(
 }
 
 function settle(options: OptionValues<typeof overlaySchema>, configured: Configured): OverlayOptions {
-  if (options.encrypted || options.encryption !== undefined) {
+  if (options.encrypted && options.encryption === 'none') {
     throw new PluginError(
-      'PROTO_UNSUPPORTED',
-      'cleat-overlay has no encryption yet, and sends nothing in clear instead',
+      'PROTO_OPTION',
+      'cleat-overlay: "encrypted" and "cleat.encryption=none" contradict each other',
       {
-        hint: 'leave "encrypted" and "cleat.encryption" away where the hosts trust the wire between them',
+        hint: 'leave one of them away',
       },
     );
   }
@@ -94,6 +105,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
       `cleat-overlay: peers ${peers.join(', ')} are not all different or of two families`,
     );
   }
+  const encrypted = options.encrypted || options.encryption === 'wireguard';
   const shares = store || options.allocated ? 0 : Math.max(options.shares ?? configured.shares, peers.length);
   return {
     name,
@@ -103,6 +115,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
     shares,
     port: options.port,
     allocated: options.allocated,
+    encrypted,
   };
 }
 

@@ -32,6 +32,31 @@ test('a host is believed what is its own, and nothing else', () => {
   assert.is(problem, undefined);
 });
 
+test('a host that would send in clear what is encrypted here is left out, and the other way round', () => {
+  const attributes = { tunnel: JSON.stringify({ epoch: 1, settled: true, keys: [] }) };
+  assert.match(look({ attributes }).problem ?? '', /it encrypts the network, which is in clear here/);
+  const part = { node: 'n', hostName: 'b', network: other };
+  assert.match(
+    judge(part, { ...network, attributes }, { peers, allocated: false }).problem ?? '',
+    /in clear there, and encrypted here/,
+  );
+  const both = (said: string) =>
+    judge(
+      { ...part, network: { ...other, attributes: { tunnel: said } } },
+      { ...network, attributes },
+      { peers, allocated: false },
+    );
+  assert.equal(both(attributes.tunnel).tunnel, { epoch: 1, settled: true, keys: [] });
+  for (const said of [
+    '',
+    '{',
+    'null',
+    '{"epoch":-1,"keys":[]}',
+    '{"epoch":1,"keys":[{"slot":2,"port":1,"publicKey":"x"}]}',
+  ])
+    assert.match(both(said).problem ?? '', /cannot be read/, said);
+});
+
 test('a host that means another network by the name is left out, with the reason', () => {
   assert.match(look({ vni: 8 }).problem ?? '', /its vni is 8, here it is 7/);
   assert.match(look({ shares: 4 }).problem ?? '', /its shares is 4/);

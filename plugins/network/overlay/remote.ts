@@ -4,6 +4,8 @@ import { findIp } from '../address/ip.ts';
 import type { RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import type { OverlayOptions } from './options.ts';
 import { shareOf } from './share.ts';
+import type { SharedTunnel } from './tunnel/rotation.ts';
+import { readTunnel } from './tunnel/shared.ts';
 
 /** One host's part of a network, judged. */
 export interface RemoteHost {
@@ -12,6 +14,8 @@ export interface RemoteHost {
   readonly host: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly endpoints: readonly SharedEndpoint[];
+  /** Where the network is encrypted. */
+  readonly tunnel?: SharedTunnel;
   /** Why nothing of it is used. */
   readonly problem?: string;
   /** Endpoints that are left out: their addresses are not that host's to give. */
@@ -36,7 +40,11 @@ export function judge(
     ? own.pools.map(parseCidr)
     : (part.ranges?.map(parseCidr) ?? own.pools.map((pool) => shareOf(pool, position, own.shares)));
   const endpoints = network.endpoints.filter(({ addresses }) => addresses.every((address) => isIn(address, shares)));
-  return { ...base, endpoints, refused: network.endpoints.length - endpoints.length };
+  const said = network.attributes['tunnel'];
+  const tunnel = said === undefined ? undefined : readTunnel(said);
+  if (said !== undefined && tunnel === undefined)
+    return { ...base, endpoints: [], problem: 'what it says of its keys cannot be read', refused: 0 };
+  return { ...base, endpoints, ...(tunnel && { tunnel }), refused: network.endpoints.length - endpoints.length };
 }
 
 function findProblem(
@@ -48,6 +56,12 @@ function findProblem(
   if (peers?.includes(network.host) === false) return `${network.host} is not among the peers here`;
   const differing = (['vni', 'port', 'shares'] as const).find((name) => network[name] !== own[name]);
   if (differing !== undefined) return `its ${differing} is ${network[differing]}, here it is ${own[differing]}`;
+  // Nothing is sent to a host that would not encrypt, or could not read.
+  const encrypted = network.attributes['tunnel'] !== undefined;
+  if (encrypted !== (own.attributes['tunnel'] !== undefined))
+    return encrypted
+      ? 'it encrypts the network, which is in clear here'
+      : 'the network is in clear there, and encrypted here';
   const lists = (['pools', 'gateways'] as const).find((name) => network[name].join() !== own[name].join());
   if (lists === undefined) return undefined;
   return `its ${lists} are ${network[lists].join(', ') || 'none'}, here they are ${own[lists].join(', ') || 'none'}`;

@@ -35,8 +35,11 @@ test('options: a name gives the VNI, and nothing weaker than what was asked for'
     }
     return undefined;
   };
-  assert.is(refused({ 'cleat.network': 'prod', encrypted: '' }), 'PROTO_UNSUPPORTED');
-  assert.is(refused({ 'cleat.network': 'prod', 'cleat.encryption': 'wireguard' }), 'PROTO_UNSUPPORTED');
+  assert.not(options.encrypted);
+  for (const asked of [{ encrypted: '' }, { 'cleat.encryption': 'wireguard' }])
+    assert.ok(readOverlayOptions({ 'cleat.network': 'prod', 'cleat.peers': peers, ...asked }).encrypted);
+  assert.is(refused({ 'cleat.network': 'prod', encrypted: '', 'cleat.encryption': 'none' }), 'PROTO_OPTION');
+  assert.is(refused({ 'cleat.network': 'prod', 'cleat.encryption': 'ipsec' }), 'PROTO_OPTION');
   assert.is(refused({}), 'PROTO_OPTION');
   assert.is(refused({ 'cleat.network': 'prod', 'cleat.peers': '192.0.2.1,192.0.2.1' }), 'PROTO_OPTION');
   assert.is(refused({ 'cleat.network': 'prod', 'cleat.peers': '192.0.2.1,2001:db8::1' }), 'PROTO_OPTION');

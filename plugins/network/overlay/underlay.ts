@@ -9,13 +9,16 @@ import { PluginError } from '../../sdk/errors.ts';
 import { findIp, sameIp } from '../address/ip.ts';
 import type { OverlayConfig } from './config.ts';
 import type { OverlayOptions } from './options.ts';
+import { tunnelMtu } from './tunnel/address.ts';
 
 export interface Underlay {
   /** As it stands in the list of peers. */
   readonly address: string;
   /** Position in the list, which is that of the host's share. */
   readonly position: number;
-  readonly mtu: number;
+  readonly family: 4 | 6;
+  /** Of the link behind the address. */
+  readonly linkMtu: number;
 }
 
 /** RFC 7348 §5: outer Ethernet is not counted; IP, UDP 8, VXLAN 8, inner Ethernet 14. */
@@ -56,12 +59,17 @@ export function findUnderlay(socket: RouteSocket, peers: readonly string[], conf
     const found = ip && here.find((one) => isSame(one.address, ip));
     if (!found || !ip) continue;
     if (configured !== undefined && !isSame(configured, ip)) continue;
-    return { address, position, mtu: getLink(socket, found.link).mtu - overhead[ip.family] };
+    return { address, position, family: ip.family, linkMtu: getLink(socket, found.link).mtu };
   }
   const wanted = configured === undefined ? 'any of the peers' : `"overlay.address" ${configured} and is of the peers`;
   throw new PluginError('NET_OVERLAY_PEERS', `no interface of this host has ${wanted} ${peers.join(', ')}`, {
     hint: 'name this host too, with the address that the others reach it by; the list is the same on every host',
   });
+}
+
+/** What fits through the network: in clear straight over the link, else through the tunnel, which is IPv6 inside. */
+export function overlayMtu({ family, linkMtu }: Pick<Underlay, 'family' | 'linkMtu'>, encrypted: boolean): number {
+  return encrypted ? tunnelMtu(linkMtu, family) - overhead[6] : linkMtu - overhead[family];
 }
 
 function isSame(text: string, ip: NonNullable<ReturnType<typeof findIp>>): boolean {

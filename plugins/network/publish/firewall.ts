@@ -18,6 +18,7 @@ export class Firewall {
   readonly #networks = new Map<string, NetworkRules>();
   /** owner (an endpoint's id) → its ports. */
   readonly #ports = new Map<string, readonly PortRule[]>();
+  readonly #sections = new Map<string, string>();
   #proxyPort: number | undefined;
   /** Before the first write there is nothing to change step by step. */
   #written = false;
@@ -37,7 +38,7 @@ export class Firewall {
   removeNetwork(key: string): void {
     const network = this.#networks.get(key);
     if (!network) return;
-    if (this.#networks.size === 1 && this.#ports.size === 0) {
+    if (this.#networks.size === 1 && this.#ports.size === 0 && this.#sections.size === 0) {
       this.#networks.delete(key);
       this.removeAll();
     } else this.#change(this.#networks, key, undefined, { kind: 'remove-network', network });
@@ -54,6 +55,22 @@ export class Firewall {
     this.putPorts(owner, []);
   }
 
+  /**
+   * Chains of another service among ours, in the language of nft(8); their names begin with the section's. Rare: everything is
+   * written. An empty text takes the section away. Throws NET_FIREWALL, also where the host has no nftables.
+   */
+  putSection(name: string, text: string): void {
+    const before = this.#sections.get(name) ?? '';
+    if (before === text) return;
+    this.noteSection(name, text);
+    try {
+      this.rewrite();
+    } catch (error) {
+      this.noteSection(name, before);
+      throw refused(error);
+    }
+  }
+
   /** Where our proxy listens; undefined takes the redirections to it away. */
   setProxyPort(port: number | undefined): void {
     if (this.#proxyPort === port) return;
@@ -66,13 +83,19 @@ export class Firewall {
     this.#networks.set(rules.key, rules);
   }
 
+  noteSection(name: string, text: string): void {
+    if (text !== '' && !this.writer.takesSections)
+      throw refused(new Error(`${this.writer.name} cannot do what is needed; it takes nftables`));
+    setOrDelete(this.#sections, name, text === '' ? undefined : text);
+  }
+
   notePorts(owner: string, ports: readonly PortRule[]): void {
     if (ports.length > 0) this.#ports.set(owner, ports);
   }
 
   /** After restore: everything as noted, or nothing on a host without networks. */
   settle(): void {
-    if (this.#networks.size > 0) this.rewrite();
+    if (this.#networks.size > 0 || this.#sections.size > 0) this.rewrite();
     else this.removeAll();
   }
 
@@ -96,6 +119,7 @@ export class Firewall {
     return {
       networks: [...this.#networks.values()],
       ports: [...this.#ports.values()].flat(),
+      sections: [...this.#sections.values()],
       ...(this.#proxyPort !== undefined && { proxyPort: this.#proxyPort }),
     };
   }
@@ -108,9 +132,7 @@ export class Firewall {
       this.rewrite();
     } catch (error) {
       setOrDelete(map, key, before);
-      throw new PluginError('NET_FIREWALL', `the packet filter refused a change: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw refused(error);
     }
   }
 
@@ -124,6 +146,12 @@ export class Firewall {
       return false;
     }
   }
+}
+
+function refused(error: unknown): PluginError {
+  return new PluginError('NET_FIREWALL', `the packet filter refused a change: ${(error as Error).message}`, {
+    cause: error,
+  });
 }
 
 function setOrDelete<V>(map: Map<string, V>, key: string, value: V | undefined): void {

@@ -39,6 +39,7 @@ interface FamilyState {
 export class IptablesWriter implements RuleWriter {
   readonly name: string;
   readonly place = { kind: 'chains', name: 'CLEAT-… (iptables)' };
+  readonly takesSections = false;
   readonly #families: readonly FamilyState[];
   readonly #log: Log;
 

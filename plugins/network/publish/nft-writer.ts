@@ -13,6 +13,7 @@ export interface PacketFilter {
 export class NftWriter implements RuleWriter {
   readonly name = 'nftables';
   readonly place = { kind: 'table', name: `inet ${tableName}` };
+  readonly takesSections = true;
   readonly #filter: PacketFilter;
   /** Transactions of ours that the kernel has yet to announce. */
   #expected = 0;

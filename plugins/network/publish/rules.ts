@@ -166,6 +166,8 @@ export interface PortRule {
 export interface WantedRules {
   readonly networks: readonly NetworkRules[];
   readonly ports: readonly PortRule[];
+  /** Chains of other services, in the language of nft(8). */
+  readonly sections?: readonly string[];
   /** Where our own proxy listens, for what the kernel cannot pass on; absent: no such rules. */
   readonly proxyPort?: number;
 }
@@ -182,6 +184,8 @@ export interface RuleWriter {
   readonly name: string;
   /** What is ours in it, for lists: `table inet cleat`. */
   readonly place: { readonly kind: string; readonly name: string };
+  /** Whether it can write sections. */
+  readonly takesSections: boolean;
   /** Replaces all that is ours. */
   write(wanted: WantedRules): void;
   /** `wanted` is the state after the change. */

@@ -170,10 +170,10 @@ export function elementsText(verb: 'add' | 'delete', elements: readonly Element[
 }
 
 /** Everything, as one transaction that replaces whatever is there. */
-export function wholeTableText({ networks, ports, proxyPort }: WantedRules): string {
+export function wholeTableText({ networks, ports, sections = [], proxyPort }: WantedRules): string {
   return [
     removeTableText(),
-    `table inet ${tableName} {\n${skeleton(proxyPort)}\n}`,
+    `table inet ${tableName} {\n${[skeleton(proxyPort), ...sections].join('\n')}\n}`,
     ...networks.map(addNetworkText),
     elementsText('add', ports.map(portElement)),
   ]

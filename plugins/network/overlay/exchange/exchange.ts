@@ -1,4 +1,7 @@
-/** The control plane without a store: every host tells each of its peers what it has, over connections of its own. */
+/**
+ * The control plane without a store: every host tells each of its peers what it has, over connections of its own; over the
+ * peer's connection where it has none, because a NAT lets only the peer dial.
+ */
 import type { Cidr } from '../../address/cidr.ts';
 import {
   applyChange,
@@ -8,6 +11,7 @@ import {
   type RemotePart,
   type SharedNetwork,
 } from '../control-plane.ts';
+import type { Conversation } from './conversation.ts';
 import { Dialer } from './dialer.ts';
 import { Inbox } from './inbox.ts';
 import { Listener } from './listener.ts';
@@ -43,6 +47,9 @@ export class Exchange implements ControlPlane {
   /** No network has these peers any more; what was just said is still on its way. */
   readonly #leaving = new Set<Dialer>();
   readonly #listeners = new Map<string, Promise<Listener | undefined>>();
+  readonly #open = new Set<Listener>();
+  /** By peer: its own connection, by which we speak because we have none. */
+  readonly #answers = new Map<string, Conversation>();
   readonly #timer: NodeJS.Timeout;
   #session = 0;
 
@@ -51,6 +58,7 @@ export class Exchange implements ControlPlane {
     this.#timer = setInterval(() => {
       const lost = this.#inbox.expire(parts.leaseMs());
       if (lost.length > 0) parts.onChange(lost);
+      this.#answer();
     }, expiryMs).unref();
   }
 
@@ -104,8 +112,8 @@ export class Exchange implements ControlPlane {
     return [...this.#dialers].map(([peer, dialer]) => ({
       peer,
       hostName: heard.get(peer)?.hostName ?? '',
-      state: dialer.state,
-      rttMs: dialer.rttMs,
+      state: this.#conversation(peer) ? 'connected' : dialer.state,
+      rttMs: this.#conversation(peer)?.rttMs,
       heardMs: heard.get(peer)?.heardMs,
     }));
   }
@@ -119,7 +127,7 @@ export class Exchange implements ControlPlane {
 
   /** A connection for each peer of any network, a listener for each address of ours. */
   #connect(): void {
-    const { key, port, log } = this.#parts;
+    const { key, port, node, onChange, log } = this.#parts;
     const all = [...this.#announced.values()];
     const wanted = new Set(all.flatMap(({ peers }) => [...peers]));
     for (const [peer, dialer] of this.#dialers) {
@@ -133,21 +141,31 @@ export class Exchange implements ControlPlane {
     }
     for (const peer of wanted) {
       if (this.#dialers.has(peer)) continue;
-      this.#dialers.set(peer, new Dialer({ peer, port, key, log, greet: () => this.#greet(peer) }));
+      this.#dialers.set(
+        peer,
+        new Dialer({ peer, port, key, node, inbox: this.#inbox, onChange, log, greet: () => this.#greet(peer) }),
+      );
     }
     const addresses = new Set(all.map(({ network }) => network.host));
     for (const [address, listener] of this.#listeners) {
       if (addresses.has(address)) continue;
       this.#listeners.delete(address);
-      void listener.then((open) => open?.close());
+      void listener.then((open) => {
+        if (open) this.#open.delete(open);
+        return open?.close();
+      });
     }
     for (const address of addresses) if (!this.#listeners.has(address)) this.#listen(address);
   }
 
   #listen(address: string): void {
     const { key, port, node, onChange, log } = this.#parts;
-    const opening = Listener.open({ address, port, key, node, inbox: this.#inbox, onChange, log }).catch(
-      (error: unknown) => {
+    const opening = Listener.open({ address, port, key, node, inbox: this.#inbox, onChange, log })
+      .then((listener) => {
+        this.#open.add(listener);
+        return listener;
+      })
+      .catch((error: unknown) => {
         log.warn({ err: error, address, port }, 'the other hosts cannot reach this one; trying again');
         setTimeout(() => {
           if (this.#listeners.get(address) !== opening) return;
@@ -155,8 +173,7 @@ export class Exchange implements ControlPlane {
           this.#connect();
         }, 1000).unref();
         return undefined;
-      },
-    );
+      });
     this.#listeners.set(address, opening);
   }
 
@@ -171,6 +188,35 @@ export class Exchange implements ControlPlane {
   }
 
   #send(networkName: string, message: Message): void {
-    for (const peer of this.#announced.get(networkName)?.peers ?? []) this.#dialers.get(peer)?.send(message);
+    for (const peer of this.#announced.get(networkName)?.peers ?? []) this.#conversation(peer)?.send(message);
+  }
+
+  /** The connection that the peer is told by. */
+  #conversation(peer: string): Conversation | undefined {
+    const answer = this.#answers.get(peer);
+    return this.#dialers.get(peer)?.conversation ?? (answer?.speaks ? answer : undefined);
+  }
+
+  /** Speaks by peers' own connections where there is no other, and no longer where there is. */
+  #answer(): void {
+    for (const [peer, answer] of this.#answers) {
+      if (answer.speaks && this.#dialers.has(peer) && !this.#dialers.get(peer)?.conversation) continue;
+      answer.hush();
+      this.#answers.delete(peer);
+    }
+    for (const peer of this.#dialers.keys()) {
+      if (this.#conversation(peer)) continue;
+      const node = this.#inbox.heard().get(peer)?.node;
+      const answer = this.#accepted().find(
+        ({ hello, speaks }) => hello !== undefined && hello.node === node && !speaks,
+      );
+      if (!answer) continue;
+      this.#answers.set(peer, answer);
+      answer.speak(this.#greet(peer));
+    }
+  }
+
+  #accepted(): Conversation[] {
+    return [...this.#open].flatMap((listener) => [...listener.conversations()]);
   }
 }

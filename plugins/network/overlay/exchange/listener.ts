@@ -1,30 +1,24 @@
 /** The peers' side towards us: accepts their connections on one address and hands what they say to the inbox. */
 import type { Server, TLSSocket } from 'node:tls';
 import { errorLine, PluginError } from '../../../sdk/errors.ts';
-import { FrameReader, writeFrame } from './frame.ts';
-import type { Inbox } from './inbox.ts';
-import { type Message, protocolVersion, readMessage } from './messages.ts';
+import { Conversation, type Hearing } from './conversation.ts';
 import { secureServer } from './secure.ts';
 
 /** Pings come each second. */
 const silenceMs = 5000;
-const helloMs = 3000;
 const mostConnections = 1024;
 
-export interface ListenerParts {
+export interface ListenerParts extends Hearing {
   readonly address: string;
   readonly port: number;
   readonly key: Buffer;
-  readonly node: string;
-  readonly inbox: Inbox;
-  readonly onChange: (networks: readonly string[]) => void;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
 export class Listener {
   readonly #parts: ListenerParts;
   readonly #server: Server;
-  readonly #sockets = new Set<TLSSocket>();
+  readonly #conversations = new Map<TLSSocket, Conversation>();
 
   /** Throws NET_OVERLAY_CONFIG when the port cannot be had. */
   static async open(parts: ListenerParts): Promise<Listener> {
@@ -48,8 +42,13 @@ export class Listener {
     });
   }
 
+  /** Connections that peers have made to us. */
+  conversations(): Iterable<Conversation> {
+    return this.#conversations.values();
+  }
+
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#conversations.keys()) socket.destroy();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -71,40 +70,11 @@ export class Listener {
   }
 
   #accept(socket: TLSSocket): void {
-    const { inbox, onChange, log, node } = this.#parts;
-    const reader = new FrameReader();
+    const { log } = this.#parts;
     const from = socket.remoteAddress;
-    let hello: Extract<Message, { kind: 'hello' }> | undefined;
-    this.#sockets.add(socket);
-    socket.setTimeout(helloMs, () => socket.destroy(new Error('it is silent')));
-    socket.setNoDelay(true);
+    this.#conversations.set(socket, new Conversation(socket, this.#parts, { endWhenStale: true }));
+    socket.setTimeout(silenceMs, () => socket.destroy(new Error('it is silent')));
     socket.on('error', (error) => log.info({ from, reason: errorLine(error) }, 'a connection of a peer ended'));
-    socket.on('close', () => this.#sockets.delete(socket));
-    socket.on('data', (bytes: Buffer) => {
-      try {
-        for (const value of reader.push(bytes)) {
-          const message = readMessage(value);
-          if (hello === undefined) {
-            hello = this.#greet(message, node);
-            if (!inbox.open(hello)) throw new Error('a younger connection of the same host is there');
-            socket.setTimeout(silenceMs);
-            continue;
-          }
-          const changed = inbox.take(hello, message);
-          if (changed === undefined) throw new Error('a younger connection of the same host has taken its place');
-          if (message.kind === 'ping') socket.write(writeFrame({ kind: 'pong', at: message.at }));
-          if (changed.length > 0) onChange(changed);
-        }
-      } catch (error) {
-        socket.destroy(error as Error);
-      }
-    });
-  }
-
-  #greet(message: Message, node: string): Extract<Message, { kind: 'hello' }> {
-    if (message.kind !== 'hello') throw new Error('it did not say who it is');
-    if (message.version !== protocolVersion) throw new Error(`it speaks version ${message.version} of the exchange`);
-    if (message.node === node) throw new Error('it has the same identity as this host: its state folder was copied');
-    return message;
+    socket.on('close', () => this.#conversations.delete(socket));
   }
 }
