@@ -40,6 +40,7 @@ export class UpstreamGroup {
   readonly upstreams: readonly Upstream[];
   readonly #racing = new Set<Race>();
   #clock: NodeJS.Timeout | undefined;
+  #closing = false;
 
   constructor(servers: readonly ServerAddress[]) {
     this.upstreams = servers.map((server) => new Upstream(server));
@@ -61,7 +62,13 @@ export class UpstreamGroup {
     race.start();
   }
 
+  /** Its sockets close as soon as the last question under way has its answer or its deadline. */
   close(): void {
+    this.#closing = true;
+    if (this.#racing.size === 0) this.#closeSockets();
+  }
+
+  #closeSockets(): void {
     for (const upstream of this.upstreams) upstream.close();
   }
 
@@ -69,6 +76,7 @@ export class UpstreamGroup {
     if (this.#racing.size === 0) {
       clearInterval(this.#clock);
       this.#clock = undefined;
+      if (this.#closing) this.#closeSockets();
       return;
     }
     const now = performance.now();
