@@ -117,7 +117,8 @@ export class Firewall {
 
   #wanted(): WantedRules {
     return {
-      networks: [...this.#networks.values()],
+      // In one order, whatever the order of their making: a restart writes the same text.
+      networks: [...this.#networks.values()].sort((a, b) => (a.key < b.key ? -1 : 1)),
       ports: [...this.#ports.values()].flat(),
       sections: [...this.#sections.values()],
       ...(this.#proxyPort !== undefined && { proxyPort: this.#proxyPort }),
