@@ -12,6 +12,7 @@ import { RouteSocket, runCommand } from '../../plugins/linux/index.ts';
 import { moveIn, setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { ipvlan } from '../../plugins/network/ipvlan/kind.ts';
 import { LanDriver, type LanKind } from '../../plugins/network/lan/driver.ts';
+import { parentName } from '../../plugins/network/lan/parent.ts';
 import { LinkRemover } from '../../plugins/network/link/removal.ts';
 import { macvlan } from '../../plugins/network/macvlan/kind.ts';
 import { AddressGuard } from '../../plugins/network/neighbour/address-guard.ts';
@@ -26,6 +27,7 @@ interface Context {
   store: Store;
   socket: RouteSocket;
   guard: AddressGuard;
+  drivers: LanDriver[];
 }
 
 const test = suite<Context>('drivers on the LAN');
@@ -37,6 +39,7 @@ test.before.each(async (context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'cleat-lan-'));
   context.store = openStore(join(context.folder, 'db'));
   context.socket = new RouteSocket();
+  context.drivers = [];
   context.guard = new AddressGuard({ log: { warn: () => {} }, defend: () => {} });
   await sh(`ip netns add neighbour; ip netns add box1; ip netns add box2
     ip link add e0 type veth peer name e1; ip link set e1 netns neighbour; ip link set e0 up
@@ -67,10 +70,16 @@ function driverOf(kind: LanKind, context: Context): LanDriver {
     guard: context.guard,
     leases: { findMtu: () => undefined, nameServers: () => [], isStandIn: () => false, onChange: () => {} },
     isForgotten: () => false,
-    parentUsers: () => [],
+    parentUsers: (parent: string, except: string) =>
+      context.drivers
+        .flatMap((one) => one.networks())
+        .filter(({ wish, record }) => parentName(wish) === parent && record.networkId !== except)
+        .map(({ record, mode }) => ({ networkId: record.networkId, mode })),
     log,
   };
-  return new LanDriver(kind, parts as never);
+  const driver = new LanDriver(kind, parts as never);
+  context.drivers.push(driver);
+  return driver;
 }
 
 async function network(
