@@ -89,7 +89,7 @@ test('rsyslog over a unix datagram socket', async () => {
   await writeNumbered(session, 100, 3000);
   assert.ok((await session.stop()) < 2000);
   await arrives(server, 3000);
-  assert.ok(server.messages().some((message) => /^ ?number 0 end$/.test(message)));
+  assert.ok(server.messages().some((message) => /^ ?number 0 end $/.test(message)));
   await server.kill();
 });
 

@@ -104,7 +104,7 @@ export function failureMatrix(driver: string, address: string, firstPort: number
     const moveTo = (addresses: string): Promise<string> =>
       host.sh(`printf '127.0.0.1 localhost\\n${addresses} logs.example.org\\n' >/etc/hosts`);
     await moveTo('127.0.0.1');
-    await host.sh('ip addr show dev lo | grep -q 127.0.0.2');
+    await host.sh('ip addr show dev lo | grep 127.0.0.2 >&2');
     await server.start(`tcp:${here}`);
     const session = await open(`tcp://logs.example.org:${here}`);
     await writeNumbered(session, 0, 50);
