@@ -276,7 +276,7 @@ test('an image of 120 layers runs through a page of mount options', async () => 
   const api = (method: string, path: string, body?: Readonly<Record<string, unknown>>) =>
     callApi(host.path('/run/cleat/docker.sock'), method, path, body);
   const created = await api('POST', '/containers/create?name=many', {
-    ...{ Image: 'many:1', Cmd: ['x'], HostConfig: { NetworkMode: 'none' } },
+    ...{ Image: 'many:1', Cmd: ['x'], HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'none' } } },
   });
   assert.equal(created.status, 201);
   const exported = await api('GET', '/containers/many/export');
@@ -349,7 +349,7 @@ test('loads, tags and removals at once keep whole what is there', async () => {
     await callApi(socketPath, 'POST', '/images/load?quiet=1', { file });
     const name = `whole${index}`;
     const created = await callApi(socketPath, 'POST', `/containers/create?name=${name}`, {
-      ...{ Image: `image${index}:1`, Cmd: ['x'], HostConfig: { NetworkMode: 'none' } },
+      ...{ Image: `image${index}:1`, Cmd: ['x'], HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'none' } } },
     });
     assert.equal(created.status, 201, JSON.stringify(created.body));
     const exported = String((await callApi(socketPath, 'GET', `/containers/${name}/export`)).body);
