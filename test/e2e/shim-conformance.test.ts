@@ -16,7 +16,7 @@ import { createRecordingPlugins, type RecordingPlugins } from '../support/record
 import { requires } from '../support/requires.ts';
 import { type Shim, startShim } from '../support/shim.ts';
 
-requires('root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
+requires('parity-run', 'root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
 
 const test = suite('the calls of Docker 28.5.2');
 /** For work on one of them: CLEAT_SCENARIO=ipam,errors-network */

@@ -14,7 +14,7 @@ import { requires } from '../support/requires.ts';
 import { cgroupParent } from '../support/run-folder.ts';
 import type { CliResult } from '../support/shim.ts';
 
-requires('root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
+requires('parity-run', 'root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
 
 /** One command a line, words as a shell splits them; `# …` tells what a group is about. */
 const commands = String.raw`
