@@ -194,7 +194,7 @@ export class AddressBlocks {
     if (first.succeeded) return true;
     const there = found(first, 0);
     // Ours by an older lease.
-    if (there === undefined || object(JSON.parse(there.text))['node'] !== node) return false;
+    if (there === undefined || ownerOf(there.text) !== node) return false;
     const again = await connection.transact({ compare: [isAt(key, there.revision)], success: [put(key, text, lease)] });
     return again.succeeded;
   }
@@ -258,6 +258,15 @@ function blocksOf(value: Uint8Array, pool: Cidr, prefix: number): string[] {
     return ips.filter((ip) => cidrHasIp(pool, ip)).map((ip) => blockOf(pool, prefix, ip));
   } catch {
     return [];
+  }
+}
+
+/** undefined: nobody that can be known, who keeps it all the same. */
+function ownerOf(json: string): unknown {
+  try {
+    return object(JSON.parse(json))['node'];
+  } catch {
+    return undefined;
   }
 }
 

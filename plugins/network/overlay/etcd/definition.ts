@@ -1,7 +1,7 @@
 /** What all hosts of a network must agree on, written to the store by the first of them and removed by the last. */
 import { PluginError } from '../../../sdk/errors.ts';
 import type { SharedNetwork } from '../control-plane.ts';
-import { count, items, object } from '../shared-records.ts';
+import { object } from '../shared-records.ts';
 import { found, get, isAbsent, isAt, put, remove, removeAll } from './connection.ts';
 import type { Keys } from './keys.ts';
 import type { Session } from './session.ts';
@@ -40,7 +40,8 @@ export async function defineNetwork({ connection }: Session, keys: Keys, network
 export async function removeUnused({ connection }: Session, keys: Keys, name: string): Promise<void> {
   const seen = await connection.transact({ success: [get(keys.definition(name))] });
   const definition = found(seen, 0);
-  const vni = definition && keys.vni(count(object(JSON.parse(definition.text)), 'vni'));
+  const number = definition && readDefinition(definition.text)['vni'];
+  const vni = typeof number === 'number' ? keys.vni(number) : undefined;
   await connection.transact({
     compare: [isAbsent(keys.hosts(name), true), isAbsent(keys.blocks(name), true)],
     success: [removeAll(keys.network(name)), ...(vni === undefined ? [] : [remove(vni)])],
@@ -48,7 +49,7 @@ export async function removeUnused({ connection }: Session, keys: Keys, name: st
 }
 
 function refuseDifference(network: SharedNetwork, json: string): void {
-  const there = object(JSON.parse(json));
+  const there = readDefinition(json);
   for (const name of compared) {
     const mine = JSON.stringify(network[name]);
     const theirs = JSON.stringify(there[name]);
@@ -61,9 +62,18 @@ function refuseDifference(network: SharedNetwork, json: string): void {
   }
 }
 
+/** Empty for what is none: that differs from every network, and must not end the session of all others. */
+function readDefinition(json: string): Readonly<Record<string, unknown>> {
+  try {
+    return object(JSON.parse(json));
+  } catch {
+    return {};
+  }
+}
+
 function show(value: unknown): string {
-  if (typeof value === 'number') return String(value);
-  return items(value, 64).map(String).join(', ') || 'none';
+  if (value === undefined) return 'nothing that can be read';
+  return (Array.isArray(value) ? value.map(String).join(', ') : String(value)) || 'none';
 }
 
 function vniTaken({ name, vni }: SharedNetwork, holder: string): PluginError {

@@ -21,7 +21,7 @@ import { type Session, SessionKeeper, storeError } from './session.ts';
 
 const longestRenewalMs = 10_000;
 /** For all that a verb asks of the store. */
-const verbMs = 3500;
+const verbMs = 3000;
 
 export interface EtcdPlaneParts {
   readonly config: EtcdConfig;
@@ -131,8 +131,7 @@ export class EtcdPlane implements ControlPlane {
   }
 
   async define(network: SharedNetwork): Promise<void> {
-    const session = await this.#keeper.wait();
-    await answered(defineNetwork(session, this.#keys, network));
+    await answered(this.#keeper.wait().then((session) => defineNetwork(session, this.#keys, network)));
   }
 
   async claim(networkName: string, pool: string, address?: string): Promise<void> {

@@ -111,16 +111,17 @@ export class NetworkSync {
     const { name, keys, onChange } = this.#parts;
     for await (const batch of session.connection.watch(keys.network(name), revision, signal)) {
       session.saw(batch.revision, batch.events.length);
-      if (this.view.apply(batch)) onChange();
-      this.#wake();
+      const { others, own } = this.view.apply(batch);
+      if (others) onChange();
+      if (own) this.#wake();
     }
   }
 
   async #write(session: Session, lease: bigint, signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
       });
       const missing = this.#missing(lease);
       for (let at = 0; at < missing.length; at += batchSize) {

@@ -37,9 +37,11 @@ test('a snapshot, then changes; what this host wrote is no news, and older ones 
   view.reset({ revision: 5n, entries: [host('b'), container('b', 'x', 5n), host('me'), container('me', 'y'), block] });
   assert.equal(seen(view), ['b:x:10.0.0.16/28']);
   assert.equal([...view.own().keys()], ['hosts/me', 'endpoints/me/y']);
-  assert.is(view.apply({ revision: 6n, events: [event(0, container('b', 'z', 6n))] }), true);
+  assert.is(view.apply({ revision: 6n, events: [event(0, container('b', 'z', 6n))] }).others, true);
   assert.equal(seen(view), ['b:x,z:10.0.0.16/28']);
-  assert.is(view.apply({ revision: 7n, events: [event(0, container('me', 'w', 7n))] }), false);
+  const mine = view.apply({ revision: 7n, events: [event(0, container('me', 'w', 7n))] });
+  assert.equal(mine, { others: false, own: true });
+  assert.equal([...view.own().keys()], ['hosts/me', 'endpoints/me/y', 'endpoints/me/w']);
   view.apply({ revision: 8n, events: [event(1, record(keys.endpoint('prod', 'b', 'x'), '', 4n))] });
   assert.equal(seen(view), ['b:x,z:10.0.0.16/28'], 'older than what is known');
   view.apply({ revision: 9n, events: [event(1, record(keys.endpoint('prod', 'b', 'x'), '', 9n))] });

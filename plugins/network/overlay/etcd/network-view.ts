@@ -37,6 +37,8 @@ export class NetworkView {
   readonly #node: string;
   readonly #now: () => number;
   readonly #records = new Map<string, Observed>();
+  /** Those of them that this host wrote. */
+  readonly #own = new Map<string, Observed>();
   /** Missing in the last snapshot → until when they are still held true. */
   readonly #fading = new Map<string, number>();
   #parts: RemotePart[] | undefined;
@@ -74,16 +76,16 @@ export class NetworkView {
       this.#put(rest, entry);
     }
     for (const rest of before) {
-      if (this.#isOwn(rest) || !this.#synced) this.#records.delete(rest);
+      if (this.#isOwn(rest) || !this.#synced) this.#forget(rest);
       else this.#fading.set(rest, this.#now() + fadeMs);
     }
     this.#synced = true;
     this.#parts = undefined;
   }
 
-  /** Whether others' records are different now. */
-  apply({ events }: WatchBatch): boolean {
-    let changed = false;
+  /** Whose records may be different now. */
+  apply({ events }: WatchBatch): { readonly others: boolean; readonly own: boolean } {
+    let [others, own] = [false, false];
     for (const { type, kv } of events) {
       if (kv === undefined) continue;
       const rest = this.#restOf(kv);
@@ -92,11 +94,12 @@ export class NetworkView {
       if (known && known.revision >= kv.modRevision && !this.#fading.has(rest)) continue;
       this.#fading.delete(rest);
       if (type === 0) this.#put(rest, kv);
-      else this.#records.delete(rest);
-      changed ||= !this.#isOwn(rest);
+      else this.#forget(rest);
+      if (this.#isOwn(rest)) own = true;
+      else others = true;
     }
-    if (changed) this.#parts = undefined;
-    return changed;
+    if (others) this.#parts = undefined;
+    return { others, own };
   }
 
   /** Forgets what nobody has written again; whether there was something. */
@@ -104,7 +107,7 @@ export class NetworkView {
     const over = [...this.#fading].filter(([, until]) => until <= this.#now());
     for (const [rest] of over) {
       this.#fading.delete(rest);
-      this.#records.delete(rest);
+      this.#forget(rest);
     }
     if (over.length > 0) this.#parts = undefined;
     return over.length > 0;
@@ -112,13 +115,13 @@ export class NetworkView {
 
   /** A write of ours that etcd has answered. */
   wrote(rest: string, record: OwnRecord | undefined, revision: bigint): void {
-    if (record === undefined) this.#records.delete(rest);
+    if (record === undefined) this.#forget(rest);
     else this.#note(rest, record, revision);
   }
 
   /** This host's records, by the rest of their keys. */
   own(): ReadonlyMap<string, OwnRecord> {
-    return new Map([...this.#records].filter(([rest]) => this.#isOwn(rest)));
+    return this.#own;
   }
 
   parts(): RemotePart[] {
@@ -162,12 +165,19 @@ export class NetworkView {
     const key = readKey(rest);
     if (key === undefined) return;
     try {
-      this.#records.set(rest, { ...record, revision, value: readValue(key, record.text) });
+      const observed = { ...record, revision, value: readValue(key, record.text) };
+      this.#records.set(rest, observed);
+      if (this.#isOwn(rest)) this.#own.set(rest, observed);
     } catch (error) {
       if (!(error instanceof RecordError || error instanceof SyntaxError)) throw error;
       this.#broken++;
-      this.#records.delete(rest);
+      this.#forget(rest);
     }
+  }
+
+  #forget(rest: string): void {
+    this.#records.delete(rest);
+    this.#own.delete(rest);
   }
 
   #isOwn(rest: string): boolean {
