@@ -5,7 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { PluginClient } from '../../plugins/sdk/client.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import type { Host } from '../support/host.ts';
+import { eventually } from '../support/deadline.ts';
+import { createHost, type Host } from '../support/host.ts';
+import { createSegment, type Segment } from '../support/segment.ts';
 
 export interface Machine {
   readonly host: Host;
@@ -18,6 +20,33 @@ export interface LabNetwork {
   readonly options?: Readonly<Record<string, string>>;
   readonly pool?: string;
   readonly pool6?: string;
+}
+
+export interface TwoHosts {
+  readonly one: Host;
+  readonly two: Host;
+  readonly segment: Segment;
+  close(): Promise<void>;
+}
+
+/** On one segment, with these addresses. */
+export async function twoHosts(underlay: readonly [string, string] = ['192.0.2.1', '192.0.2.2']): Promise<TwoHosts> {
+  const [one, two, segment] = await Promise.all([
+    createHost({ name: 'one' }),
+    createHost({ name: 'two' }),
+    createSegment(),
+  ]);
+  const close = async () => void (await Promise.all([one, two, segment].map((part) => part.close())));
+  try {
+    for (const [index, host] of [one, two].entries()) {
+      const address = underlay[index] ?? '';
+      await segment.attach(host, { addresses: [`${address}/${address.includes(':') ? 64 : 24}`] });
+    }
+    return { one, two, segment, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 export const randomId = () => randomBytes(32).toString('hex');
@@ -69,6 +98,27 @@ export async function plug({ host }: Machine, endpointId: string, ...addresses: 
      ${lines.join('\n')}
      ip -n box link set eth0 up`,
   );
+}
+
+export interface Stream {
+  /** Numbers of packets so far that were not answered, however late. Ends it. */
+  lost(): Promise<number[]>;
+}
+
+/** Pings from the container that go on until they are asked for. */
+export function stream({ host }: Pick<Machine, 'host'>, to: string, everySeconds = 0.02): Stream {
+  const pings = host.start('ip', ['netns', 'exec', 'box', 'ping', '-i', String(everySeconds), to]);
+  const answered = () =>
+    new Set([...pings.output().matchAll(/icmp_seq=(\d+) (?:ttl|hlim)/g)].map(([, number]) => Number(number)));
+  return {
+    async lost() {
+      const last = Math.max(...answered());
+      await eventually('answers go on', () => Math.max(...answered()) > last + 20);
+      await pings.stop();
+      const seen = answered();
+      return Array.from({ length: last }, (_, index) => index + 1).filter((number) => !seen.has(number));
+    },
+  };
 }
 
 /** `10.9.0.0/24` → `10.9.0.1/24`, `fd00:9::/64` → `fd00:9::1/64` */

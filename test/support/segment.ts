@@ -32,6 +32,7 @@ export async function createSegment(options: { readonly mtu?: number } = {}): Pr
   // No multicast snooping: a segment with no querier would lose neighbour discovery after a while.
   await host.sh('ip link add sw type bridge mcast_snooping 0; ip link set sw up');
   let ports = 0;
+  let moved: Promise<void> = Promise.resolve();
   return {
     host,
     async attach(target, uplink = {}) {
@@ -40,13 +41,11 @@ export async function createSegment(options: { readonly mtu?: number } = {}): Pr
       const name = uplink.name ?? 'eth0';
       const mtu = uplink.mtu ?? options.mtu ?? 1500;
       const mac = uplink.mac ? `address ${uplink.mac}` : '';
-      // Both namespaces are children of ours, so the numbers that we know are moved by a command of ours.
-      await moveLink(
-        host,
-        target,
-        `ip link add ${port} mtu ${mtu} type veth peer name ${name} mtu ${mtu} ${mac}`,
-        name,
-      );
+      const create = `ip link add ${port} mtu ${mtu} type veth peer name ${name} mtu ${mtu} ${mac}`;
+      // One after the other: two that are made at a time have the same name. Both namespaces are children of ours, so the numbers
+      // that we know are moved by a command of ours.
+      moved = moved.then(() => moveLink(host, target, create, name));
+      await moved;
       await host.sh(`ip link set ${port} master sw up`);
       const lines = [`ip link set ${name} up`];
       for (const address of uplink.addresses ?? []) {

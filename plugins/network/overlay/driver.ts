@@ -22,6 +22,8 @@ import { type OverlayOptions, readOverlayOptions } from './options.ts';
 import { shareOf } from './share.ts';
 import { findOwnUnderlay, overlayMtu } from './underlay.ts';
 
+/** Of the four seconds that an engine's call may take: when packets do not pass by then, they will later. */
+const createMs = 2000;
 /** Any Ethernet, for the time that the address of this host is not there. */
 const anyUnderlay = { family: 6, linkMtu: 1500 } as const;
 
@@ -66,6 +68,7 @@ export class OverlayDriver extends BridgeDriver {
   async freeNetwork(): Promise<void> {}
 
   override async createNetwork(request: CreateNetworkRequest): Promise<void> {
+    const began = performance.now();
     const { config, socket } = this.#parts;
     const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
@@ -78,7 +81,7 @@ export class OverlayDriver extends BridgeDriver {
     try {
       if (!this.members.has(request.networkId)) this.#join(request.networkId, parts);
       await this.members.get(request.networkId)?.define();
-      await this.members.get(request.networkId)?.openWhole();
+      await this.members.get(request.networkId)?.openWhole(createMs - (performance.now() - began));
     } catch (error) {
       if (!known) await this.deleteNetwork(request);
       throw error;

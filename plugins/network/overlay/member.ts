@@ -133,10 +133,11 @@ export class Member {
     else if (this.#underlay) checkShare(ip, this.ranges());
   }
 
-  /** The same, until packets can pass. Throws NET_OVERLAY_TUNNEL too. */
-  async openWhole(): Promise<void> {
+  /** The same, and waits for so long until packets can pass. Throws NET_OVERLAY_TUNNEL too. */
+  async openWhole(withinMs: number): Promise<void> {
+    const began = performance.now();
     this.open();
-    if (this.options.encrypted) await this.#parts.tunnel.ready();
+    if (this.options.encrypted) await this.#parts.tunnel.ready(withinMs - (performance.now() - began));
   }
 
   /** What this host tells of itself may have changed: its keys, the groups that containers want. */

@@ -6,7 +6,7 @@
  *     2  whoever hears a greater epoch than its own takes it and does the same
  *     3  each host sends to a peer by the new slot as soon as it has shaken hands with it there; it hears in both
  *     4  a host that sends to everybody by the new slot says so: it is settled
- *     5  a host that is settled, and hears the same of all others, gives up its old key
+ *     5  a host that is settled, and hears the same of all others, gives up its old key when nothing comes by it any more
  *
  * Pure.
  */

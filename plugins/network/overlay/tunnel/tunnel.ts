@@ -41,8 +41,11 @@ const freshMs = 180_000;
 /** While hands are being shaken. */
 const pollMs = 200;
 const pollForMs = 20_000;
-/** Of the four seconds that an engine's call may take. */
-const readyMs = 2000;
+/**
+ * An old key stays for so long after the last packet by it. That everybody sends by the new one is heard sooner than what was sent
+ * before has left the queues of wireguard-go, on a busy host.
+ */
+const quietMs = 2000;
 
 export interface TunnelParts {
   readonly socket: RouteSocket;
@@ -83,6 +86,8 @@ export class Tunnel {
   readonly #devices = new Map<Slot, TunnelDevice>();
   readonly #given: Readonly<Record<Slot, GivenEndpoints>> = { 0: new Map(), 1: new Map() };
   #settled = false;
+  /** Of a slot that nobody sends by any more. */
+  readonly #spent = new Map<Slot, { readonly bytes: number; readonly since: number }>();
   #told = '';
   #running: Promise<void> | undefined;
   #again = false;
@@ -169,12 +174,9 @@ export class Tunnel {
     };
   }
 
-  /**
-   * Resolves when devices and peers are as wanted, or after a while in which neither that nor an error has come about.
-   * Throws NET_OVERLAY_TUNNEL.
-   */
-  async ready(): Promise<void> {
-    await Promise.race([this.#running, delay(readyMs, undefined, { ref: false })]);
+  /** Resolves when devices and peers are as wanted, or when neither that nor an error has come about in time. Throws NET_OVERLAY_TUNNEL. */
+  async ready(withinMs: number): Promise<void> {
+    await Promise.race([this.#running, delay(Math.max(0, withinMs), undefined, { ref: false })]);
     if (this.#failure !== undefined) throw tunnelError(this.#failure);
   }
 
@@ -220,15 +222,22 @@ export class Tunnel {
 
   #canRotate(): boolean {
     const { epoch, keys } = this.#record();
-    const over = this.#remotes().every(({ tunnel }) => tunnel.epoch === epoch && tunnel.settled);
+    const over = this.#remotes().every(
+      ({ tunnel }) => tunnel.epoch === epoch && tunnel.settled && tunnel.keys.length === 1,
+    );
     return keys.length === 1 && this.#settled && over;
   }
 
   #count(): void {
     const { epoch } = this.#record();
-    this.#records.inEpoch(epoch + 1, Date.now());
-    this.#settled = false;
+    this.#enter(epoch + 1);
     this.#parts.log.info({ epoch: epoch + 1 }, 'the keys of the tunnel change');
+  }
+
+  /** In a new epoch nothing goes by its slot yet, which the others must not be told otherwise for a moment. */
+  #enter(epoch: number): TunnelRecord {
+    if (this.#record().epoch !== epoch) this.#settled = false;
+    return this.#records.inEpoch(epoch, Date.now());
   }
 
   /** One for each host; of two that use one address, the one that spoke last. */
@@ -280,7 +289,7 @@ export class Tunnel {
 
   async #settle(): Promise<void> {
     const remotes = this.#remotes();
-    const record = this.#records.inEpoch(nextEpoch(this.#record().epoch, remotes), Date.now());
+    const record = this.#enter(nextEpoch(this.#record().epoch, remotes));
     this.#tell();
     for (const key of record.keys) {
       const device = await this.#ensureDevice(key, remotes);
@@ -294,11 +303,23 @@ export class Tunnel {
     this.#settled = isSettled(own, remotes, shaken);
     this.#tell();
     const spent = this.#keeps() ? [] : spentSlots({ ...own, settled: this.#settled }, remotes);
-    if (spent.length === 0) return;
-    this.#records.drop(spent);
-    for (const slot of spent) this.#removeDevice(slot);
+    for (const slot of slots) if (!spent.includes(slot)) this.#spent.delete(slot);
+    const over = spent.filter((slot) => this.#isQuiet(slot));
+    if (over.length === 0) return;
+    this.#records.drop(over);
+    for (const slot of over) this.#removeDevice(slot);
     this.#parts.log.info({ epoch: record.epoch }, 'the old keys of the tunnel are gone');
     this.#tell();
+  }
+
+  /** Whether nothing has come or gone by the slot for long enough, as it is asked again and again. */
+  #isQuiet(slot: Slot): boolean {
+    const peers = this.#devices.get(slot)?.seen.peers ?? [];
+    const bytes = peers.reduce((sum, { receivedBytes, sentBytes }) => sum + receivedBytes + sentBytes, 0);
+    const before = this.#spent.get(slot);
+    if (before?.bytes === bytes) return performance.now() - before.since > quietMs;
+    this.#spent.set(slot, { bytes, since: performance.now() });
+    return false;
   }
 
   #keeps(): boolean {
@@ -364,6 +385,7 @@ export class Tunnel {
   #removeDevice(slot: Slot): void {
     removeWireguard(this.#parts.socket, tunnelName(slot));
     this.#devices.delete(slot);
+    this.#spent.delete(slot);
     this.#given[slot].clear();
   }
 
