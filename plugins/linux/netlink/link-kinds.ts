@@ -17,6 +17,8 @@ export interface BridgeOptions {
   readonly vlanFiltering?: boolean;
   readonly vlanDefaultPvid?: number;
   readonly groupForwardMask?: number;
+  /** Whether the host itself gets all groups: 0 never, 1 when it is told so, 2 always. */
+  readonly multicastRouter?: number;
   readonly multicastSnooping?: boolean;
   readonly multicastQuerier?: boolean;
   /** Whether bridged frames pass the host's iptables (br_netfilter). */
@@ -109,6 +111,7 @@ export const linkKindFields: { readonly [K in LinkKind]: FieldTable<LinkKinds[K]
     priority: u16(6),
     vlanFiltering: bool(7),
     groupForwardMask: u16(9),
+    multicastRouter: u8(22),
     multicastSnooping: bool(23),
     multicastQuerier: bool(25),
     nfCallIptables: bool(36),

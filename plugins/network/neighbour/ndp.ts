@@ -49,7 +49,7 @@ export function decodeNdpClaim(packet: Buffer): Claim | undefined {
 }
 
 /** `ff02::1:ff` and the last three bytes. RFC 4291 §2.7.1 */
-function solicitedNode(address: string): string {
+export function solicitedNode(address: string): string {
   const bytes = Buffer.from('ff0200000000000000000001ff000000', 'hex');
   bytes.set(ipToBytes(parseIp(address)).subarray(13), 13);
   return formatIp(ipFromBytes(bytes));

@@ -1,5 +1,6 @@
 /** A general query of IGMPv3, which asks everybody on a link for the groups they want: RFC 3376 §4.1. Pure. */
 import { ipBytes } from '../../linux/netlink/address-bytes.ts';
+import { internetChecksum } from '../neighbour/checksum.ts';
 
 const allSystems = '224.0.0.1';
 /** Tenths of a second within which the answers come. */
@@ -17,18 +18,10 @@ export function igmpQuery(source: string): Buffer {
   packet.set(ipBytes(source), 12);
   packet.set(ipBytes(allSystems), 16);
   packet.set([0x94, 4, 0, 0], 20);
-  packet.writeUInt16BE(checksum(packet.subarray(0, headerSize)), 10);
+  packet.writeUInt16BE(internetChecksum(packet.subarray(0, headerSize)), 10);
   // Membership query; robustness 2.
   packet.set([0x11, responseTenths], headerSize);
   packet.set([2, queryIntervalSeconds], headerSize + 8);
-  packet.writeUInt16BE(checksum(packet.subarray(headerSize)), headerSize + 2);
+  packet.writeUInt16BE(internetChecksum(packet.subarray(headerSize)), headerSize + 2);
   return packet;
-}
-
-/** RFC 1071. */
-function checksum(bytes: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

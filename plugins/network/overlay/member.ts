@@ -66,7 +66,10 @@ export class Member {
     this.plan = plan;
     this.#parts = parts;
     this.#forwarding = new Forwarding(parts.socket);
-    this.#multicast = new Multicast(parts.socket);
+    this.#multicast = new Multicast(
+      parts.socket,
+      plan.pools.some(({ pool }) => pool.includes(':')),
+    );
   }
 
   get underlay(): Underlay | undefined {
@@ -303,7 +306,8 @@ export class Member {
   }
 
   #own(underlay: Underlay): Omit<SharedNetwork, 'endpoints'> {
-    const groups = this.#multicast.wanted();
+    const endpoints = this.#parts.registry.endpoints(this.networkId);
+    const groups = this.#multicast.wanted(endpoints.flatMap(({ addresses }) => addresses));
     const attributes = {
       ...(this.options.encrypted && { tunnel: JSON.stringify(this.#parts.tunnel.shared()) }),
       ...(groups && { groups: groupsText(groups) }),
