@@ -6,7 +6,7 @@ import { vxlanName } from '../link/names.ts';
 import type { StoreStatus } from './control-plane.ts';
 import type { OverlayDriver } from './driver.ts';
 import type { Planes } from './planes.ts';
-import { type Prober, pathProblem } from './probe/prober.ts';
+import type { Prober } from './probe/prober.ts';
 import { trace } from './trace.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
 
@@ -128,7 +128,7 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
           checksums: path?.checksums === 'good' && prober.mended ? 'mended' : (path?.checksums ?? 'unknown'),
           handshakeSeconds: options.encrypted ? seconds(tunnel.status(peer)?.handshakeMs) : null,
           endpoints: remote?.endpoints.length ?? 0,
-          problem: remote?.problem ?? (refused || (path ? pathProblem(path) : '')),
+          problem: remote?.problem ?? (refused || (path ? prober.problem(peer) : '')),
         };
       }),
   );

@@ -72,14 +72,16 @@ export class Forwarding {
   settle({ hosts, remotes }: Destinations, keep = false): { readonly added: number; readonly removed: number } {
     if (this.#links === undefined) return { added: 0, removed: 0 };
     const { vxlan, bridge } = this.#links;
-    const wanted = new Map<string, Entry>();
-    for (const host of hosts) wanted.set(...tunnelEntry(vxlan, everybody, host));
+    const slots = new Map<string, [string, Entry]>();
+    // Of two that claim one slot the kernel has the later one, and so do we.
+    const want = (entry: [string, Entry]) => slots.set(entry[1].slot, entry);
+    for (const host of hosts) want(tunnelEntry(vxlan, everybody, host));
     for (const { mac, host, addresses } of remotes) {
-      wanted.set(...tunnelEntry(vxlan, mac, host));
-      wanted.set(...portEntry(vxlan, mac));
-      for (const address of addresses) wanted.set(...neighbourEntry(bridge, address, mac));
+      want(tunnelEntry(vxlan, mac, host));
+      want(portEntry(vxlan, mac));
+      for (const address of addresses) want(neighbourEntry(bridge, address, mac));
     }
-    const slots = new Set([...wanted.values()].map(({ slot }) => slot));
+    const wanted = new Map(slots.values());
     const gone = [...this.#present].filter(([key, { slot }]) => !wanted.has(key) && (!keep || slots.has(slot)));
     const fresh = [...wanted].filter(([key]) => !this.#present.has(key));
     // First away, then new: what changed places has the same key in the kernel.

@@ -47,7 +47,7 @@ export function startOverlay(
     const began = performance.now();
     for (const member of driver.members.values()) if (changed.has(member.options.name)) member.settle();
     changed.clear();
-    prober.settle(probeUse(driver));
+    prober.update(probeUse(driver));
     // Large networks under many changes take a fifth of the time, not all of it.
     pauseMs = Math.min(longestGatherMs, Math.max(gatherMs, 4 * (performance.now() - began)));
   };
@@ -81,7 +81,7 @@ export function startOverlay(
     config: planes.config,
     member,
   });
-  driver.onGone = () => prober.settle(probeUse(driver));
+  driver.onGone = () => prober.update(probeUse(driver));
   const bridges = runBridges(driver, driverName);
   driver.restoreMembers();
   const unsubscribe = parts.registry.subscribe((event) => {

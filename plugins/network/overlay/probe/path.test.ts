@@ -14,15 +14,15 @@ function walk(path: Path, rounds: number, passes: (probe: Probe) => boolean): vo
 test('a good way: everything is known after a few rounds', () => {
   const path = new Path(1450);
   walk(path, 8, () => true);
-  assert.equal(path.status(), { latencyMs: 3, loss: 0, mtu: 1450, mtuHole: false, checksums: 'good' });
+  assert.equal(path.status(), { latencyMs: 3, loss: 0, mtu: 1450, mtuHole: false, silent: false, checksums: 'good' });
 });
 
 test('checksums that are damaged are told from a way that is closed, and mending shows', () => {
   const path = new Path(1450);
   walk(path, 10, () => false);
-  assert.equal([path.status().checksums, path.status().loss], ['unknown', 1]);
+  assert.equal([path.status().checksums, path.status().loss, path.status().silent], ['unknown', 1, true]);
   walk(path, 10, ({ checked }) => !checked);
-  assert.is(path.status().checksums, 'damaged');
+  assert.equal([path.status().checksums, path.status().silent], ['damaged', false]);
   path.changed();
   assert.is(path.status().checksums, 'unknown');
   walk(path, 3, () => true);

@@ -24,6 +24,8 @@ export interface PathStatus {
   /** The largest packet that passed. */
   readonly mtu: number | undefined;
   readonly mtuHole: boolean;
+  /** None of the last probes came back. */
+  readonly silent: boolean;
   readonly checksums: 'unknown' | 'good' | 'damaged';
 }
 
@@ -73,13 +75,16 @@ export class Path {
   next(now: number, nextId: () => number): Probe[] {
     this.#round += 1;
     this.#judge();
-    const probes = [this.#probe(true, smallSize), this.#probe(false, smallSize)];
+    const probes: Omit<Probe, 'id'>[] = [
+      { checked: true, size: smallSize },
+      { checked: false, size: smallSize },
+    ];
     const large = this.#search
       ? Math.ceil((this.#search.low + this.#search.high) / 2)
       : this.#hole || this.#round <= evidence || this.#round % largeEvery < evidence
         ? this.#mtu
         : undefined;
-    if (large !== undefined) probes.push(this.#probe(false, large));
+    if (large !== undefined) probes.push({ checked: false, size: large });
     return probes.map((probe) => {
       const sent = { ...probe, id: nextId(), at: now, round: this.#round };
       this.#sent.push(sent);
@@ -115,12 +120,9 @@ export class Path {
       loss: over.length === 0 ? undefined : 1 - trips.length / over.length,
       mtu: this.#largest,
       mtuHole: this.#hole,
+      silent: over.length >= evidence && over.slice(-2 * evidence).every(({ backAt }) => backAt === undefined),
       checksums: this.#checksums,
     };
-  }
-
-  #probe(checked: boolean, size: number): Omit<Probe, 'id'> {
-    return { checked, size };
   }
 
   #judge(): void {

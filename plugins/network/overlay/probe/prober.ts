@@ -61,6 +61,7 @@ export class Prober {
   #id = 0;
   #mended = false;
   #complaint = '';
+  #settled = '';
 
   constructor(parts: ProberParts) {
     this.#parts = parts;
@@ -76,10 +77,16 @@ export class Prober {
     return this.#mended;
   }
 
-  /** What is to be tested; undefined: nothing. May be repeated, and mends what has gone. */
+  /** What is to be tested; undefined: nothing. Cheap when that is as before. */
+  update(use: ProbeUse | undefined): void {
+    if (JSON.stringify(use) !== this.#settled) this.settle(use);
+  }
+
+  /** The same, and mends what has gone. */
   settle(use: ProbeUse | undefined): void {
     try {
       this.#settle(use);
+      this.#settled = JSON.stringify(use);
       this.#complaint = '';
     } catch (error) {
       // The networks work without it.
@@ -91,6 +98,12 @@ export class Prober {
 
   status(host: string): PathStatus | undefined {
     return this.#ways.get(host)?.path.status();
+  }
+
+  /** What is wrong with the way to it, in words for people; empty when nothing is. */
+  problem(host: string): string {
+    const status = this.status(host);
+    return status && this.#use ? pathProblem(status, this.#use.port) : '';
   }
 
   async stop(): Promise<void> {
@@ -180,12 +193,13 @@ export class Prober {
   }
 
   #judge(host: string, way: Way): void {
-    const { checksums, mtuHole, mtu } = way.path.status();
+    const { checksums, mtuHole, mtu, silent } = way.path.status();
     if (checksums === 'damaged' && !this.#mended) this.#mend(host);
-    const trouble = mtuHole && !way.path.searching ? `hole ${mtu}` : checksums === 'damaged' ? 'checksums' : '';
+    const hole = mtuHole && !way.path.searching ? `hole ${mtu}` : '';
+    const trouble = silent ? 'silent' : hole || (checksums === 'damaged' ? 'checksums' : '');
     if (trouble === way.said) return;
     way.said = trouble;
-    if (trouble !== '') this.#parts.log.warn({ host }, pathProblem(way.path.status()));
+    if (trouble !== '') this.#parts.log.warn({ host }, this.problem(host));
   }
 
   #mend(host: string): void {
@@ -204,8 +218,8 @@ export class Prober {
   }
 }
 
-/** In words for people; empty when all is well. */
-export function pathProblem({ checksums, mtuHole, mtu }: PathStatus): string {
+function pathProblem({ checksums, mtuHole, mtu, silent }: PathStatus, port: number): string {
+  if (silent) return `nothing passes to it by UDP ${port}: a firewall, or a NAT, which encrypted networks get through`;
   if (checksums === 'damaged') return 'checksums of packets to it are damaged on the way';
   if (!mtuHole) return '';
   return mtu === undefined
