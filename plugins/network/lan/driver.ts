@@ -7,6 +7,7 @@
  * A crash leaves kernel and record on different sides of one another as with bridges; restore.ts brings them together.
  */
 import { existsSync } from 'node:fs';
+import { listAddresses } from '../../linux/netlink/address.ts';
 import type { Link } from '../../linux/netlink/link.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import type {
@@ -109,6 +110,11 @@ export class LanDriver implements NetworkDriver {
     const known = this.records.networks.get(request.networkId);
     const network = this.#read(planLanNetwork(request, this.kind.name, known?.createdAt ?? new Date().toISOString()));
     const { record, options, mode, wish } = network;
+    if (!known && wish.name === undefined && !request.internal)
+      this.parts.log.info(
+        { network: record.networkId },
+        'a network without a parent: its containers reach each other only',
+      );
     if (!known) refuseSharing(parentName(wish), mode, this.parts.parentUsers(parentName(wish), record.networkId));
     const parent = this.parents.ensure(wish);
     try {
@@ -403,8 +409,7 @@ export class LanDriver implements NetworkDriver {
     const schema = { ...this.parts.services.network, ...lanSchema, ...this.kind.schema };
     const options = parseOptions(schema, record.options, { driver: this.kind.name }) as LanOptions &
       Readonly<Record<string, unknown>>;
-    const name = record.internal && options.parent === undefined ? undefined : this.#requireParent(options.parent);
-    const wish: ParentWish = { networkId: record.networkId, name, kind: this.kind.kind };
+    const wish: ParentWish = { networkId: record.networkId, name: options.parent || undefined, kind: this.kind.kind };
     return { record, options, mode: this.kind.readMode(options), wish };
   }
 
@@ -417,19 +422,24 @@ export class LanDriver implements NetworkDriver {
   async #askForDuplicates(
     network: LanNetwork,
     record: LanEndpointRecord,
-    { index, mac }: Link,
+    { index, mac, name }: Link,
     signal: AbortSignal,
   ): Promise<void> {
     if (!asksForDuplicates(network)) return;
+    const wanted = addressesOf(record);
+    // Nobody hears his own question.
+    const { hostAccess } = network.options;
+    const own = [
+      ...listAddresses(this.parts.socket, { link: index }).map(({ address }) => address),
+      ...(typeof hostAccess === 'object' ? [hostAccess.address] : []),
+    ].find((address) => wanted.includes(address));
+    if (own !== undefined) {
+      throw new PluginError('NET_ADDRESS_DUPLICATE', `address ${own} is this host's own, on ${name}`, {
+        hint: `create the network with --aux-address host=${own} or an --ip-range apart from it`,
+      });
+    }
     const next = nextAddresses([record.address, record.addressIPv6]);
-    await this.parts.guard.ask({ link: index, mac }, addressesOf(record), next, signal);
-  }
-
-  #requireParent(parent: string | undefined): string {
-    if (parent !== undefined) return parent;
-    throw new PluginError('NET_PARENT_NOT_FOUND', `a ${this.kind.name} network needs a parent interface`, {
-      hint: 'pass -o parent=INTERFACE, or --internal for a network without a wire',
-    });
+    await this.parts.guard.ask({ link: index, mac }, wanted, next, signal);
   }
 
   #chooseMac(given: string | undefined, address: string | undefined): string | undefined {
@@ -443,8 +453,8 @@ export class LanDriver implements NetworkDriver {
 }
 
 /** Where hosts find each other by ARP: not on a link without a wire, and not behind an ipvlan that routes. */
-function asksForDuplicates({ record, options, mode }: LanNetwork): boolean {
-  return options.duplicateProbe === 'on' && !record.internal && mode.mode !== 'l3' && mode.mode !== 'l3s';
+function asksForDuplicates({ options, mode, wish }: LanNetwork): boolean {
+  return options.duplicateProbe === 'on' && wish.name !== undefined && mode.mode !== 'l3' && mode.mode !== 'l3s';
 }
 
 /** Bare. */

@@ -1,6 +1,6 @@
 /** The link of one container, made in the engine's namespace, down, under our name; the engine takes it from there. */
 import { isKernelError } from '../../linux/errors.ts';
-import { changeLink, createLink, findLink, type Link } from '../../linux/netlink/link.ts';
+import { changeLink, createLink, findLink, type Link, type NewLinkSettings } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import type { Request } from '../../linux/netlink/socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
@@ -21,20 +21,23 @@ export interface LanLink {
 export function makeLink(socket: RouteSocket, link: LanLink): void {
   const { endpointId, mode, parent, mtu, mac } = link;
   const name = containerEndName(endpointId);
+  const settings = { mtu, ...(mac !== undefined && { mac }) };
   const [made, changed] = socket.attempt([
-    linkRequest(name, mode, parent),
-    changeLink(name, { alias: endpointAlias(endpointId), mtu, ...(mac !== undefined && { mac }) }),
+    linkRequest(name, mode, parent, settings),
+    changeLink(name, { alias: endpointAlias(endpointId) }),
   ]);
-  if (made && !isKernelError(made, 'EEXIST')) throw linkError(made, mode, findLink(socket, parent));
-  if (changed) throw linkError(changed, mode, findLink(socket, parent));
+  const known = isKernelError(made, 'EEXIST');
+  const [set] = known ? socket.attempt([changeLink(name, settings)]) : [];
+  const failed = (known ? undefined : made) ?? changed ?? set;
+  if (failed) throw linkError(failed, mode, findLink(socket, parent));
 }
 
-function linkRequest(name: string, mode: LinkMode, parent: number): Request {
+function linkRequest(name: string, mode: LinkMode, parent: number, settings: NewLinkSettings): Request {
   if (mode.kind === 'ipvlan') {
-    return createLink({ kind: 'ipvlan', name, parent, options: { mode: mode.mode, flag: mode.flag } });
+    return createLink({ ...settings, kind: 'ipvlan', name, parent, options: { mode: mode.mode, flag: mode.flag } });
   }
   const { kind: _macvlan, ...options } = mode;
-  return createLink({ kind: 'macvlan', name, parent, options });
+  return createLink({ ...settings, kind: 'macvlan', name, parent, options });
 }
 
 function linkError(error: Error, mode: LinkMode, parent: Link | undefined): PluginError {

@@ -9,8 +9,10 @@ const interfaceName = /^(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9_.:@-]{0,14}$/;
 export type HostAccess = 'off' | 'on' | { readonly address: string };
 
 export const lanSchema = {
+  /** Empty as left out: a network without a wire. */
   parent: text('parent', {
-    pattern: interfaceName,
+    empty: true,
+    pattern: new RegExp(`^$|${interfaceName.source}`),
     expected: 'the name of an interface of this host, such as eth0 or eth0.10',
   }),
   mtu: integer('com.docker.network.driver.mtu', { min: 68, max: 65535 }),

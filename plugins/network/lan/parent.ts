@@ -31,6 +31,7 @@ export class Parents {
     const name = parentName(wish);
     const present = findLink(this.#socket, name);
     if (present !== undefined) {
+      refusePort(this.#socket, present);
       this.#refuseOtherKind(present, wish);
       if (this.#records.has(name)) this.#hold(name, wish.networkId);
       return present;
@@ -126,6 +127,23 @@ export class Parents {
       hint: `one interface serves macvlan or ipvlan, not both: use -d cleat-${other}, or another parent`,
     });
   }
+}
+
+/** Those that take all frames of their ports. */
+const takers = new Set(['bridge', 'bond', 'team', 'openvswitch']);
+
+/** What the kernel refuses at the first container only: loopback, and what another interface has taken. Throws PROTO_OPTION, NET_PARENT_TAKEN. */
+function refusePort(socket: RouteSocket, { name, loopback, master }: Link): void {
+  if (loopback) {
+    throw new PluginError('PROTO_OPTION', `parent=${name}: the loopback interface cannot be a parent`, {
+      hint: 'name an interface of the LAN, or leave parent away for a network without a wire',
+    });
+  }
+  const taker = master === 0 ? undefined : findLink(socket, master);
+  if (taker === undefined || !takers.has(taker.kind)) return;
+  throw new PluginError('NET_PARENT_TAKEN', `parent ${name} is a port of ${taker.name}`, {
+    hint: `use -o parent=${taker.name}, by which the same LAN is reached`,
+  });
 }
 
 export function parentName({ networkId, name }: Pick<ParentWish, 'networkId' | 'name'>): string {

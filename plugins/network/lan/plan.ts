@@ -19,7 +19,9 @@ export function planLanNetwork(request: CreateNetworkRequest, driver: string, cr
       hint: 'give --subnet, the one of your LAN',
     });
   }
-  return { networkId: request.networkId, options: request.options, internal: request.internal, pools, createdAt };
+  // As with Docker's drivers: without a parent there is no way out.
+  const internal = request.internal || !request.options['parent'];
+  return { networkId: request.networkId, options: request.options, internal, pools, createdAt };
 }
 
 /** What the engine is told at join. Of an l3 ipvlan the way out is the link itself: there is nobody to ask for a MAC. */
