@@ -58,8 +58,13 @@ container "$bob" "$leased" "$IMAGE" sleep 86400
 check 'bob has one of its range' sh -c "docker exec $bob ip addr show eth0 | grep -E 'inet 10[.]99[.]7[.]1[0-2][0-9]/24'"
 check 'and one of the IPv6 range' sh -c "docker exec $bob ip addr show eth0 | grep -E 'inet6 fd99:7::1[0-2][0-9a-f]/64'"
 check 'the server knows both' sh -c "grep 10.99.7.1 $leases && grep fd99:7::1 $leases"
-check 'somebody reaches bob by IPv6' somebody ping -c 1 -W 2 "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}' "$bob")"
-check 'somebody reaches bob' somebody ping -c 1 -W 2 "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$bob")"
+address_of() { docker inspect -f "{{range .NetworkSettings.Networks}}{{.$2}}{{end}}" "$1"; }
+check 'the server knows bob by his name' eventually grep -w "$bob" "$leases"
+ipv4=$(address_of "$bob" IPAddress)
+show docker restart -t 0 "$bob"
+check 'bob keeps his address over a restart' test "$(address_of "$bob" IPAddress)" = "$ipv4"
+check 'somebody reaches bob by IPv6' eventually somebody ping -c 1 -W 2 "$(address_of "$bob" GlobalIPv6Address)"
+check 'somebody reaches bob' somebody ping -c 1 -W 2 "$ipv4"
 
 if ip link add link "$p0" name vl$((ID % 100000)) type vlan id 99 2>/dev/null; then
   ip link del vl$((ID % 100000))

@@ -88,7 +88,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     sharing: planes.sharing,
   });
   const neighbours = startNeighbours(parts);
-  const dhcp = startDhcp({ ...parts, guard: neighbours.guard });
+  const dhcp = startDhcp({ ...parts, guard: neighbours.guard, bootId });
   const services = dnsServiceOptions;
   const overlay = startOverlay(parts, planes, services);
   const lanParts: Omit<LanParts, 'log'> = {
@@ -114,6 +114,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
   const conflicts = watchLateConflicts(publisher, log);
   dns = startDns(context, registry, ipam);
   overlay.follow(dns.directory);
+  dhcp.follow(dns.engines);
   const { engines } = dns;
   ipam.watch({ networks: registry, engines });
   const remove = async (networkId: string) => {

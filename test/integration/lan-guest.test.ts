@@ -68,7 +68,13 @@ function driverOf(kind: LanKind, context: Context): LanDriver {
     remover: new LinkRemover(),
     services: { network: {}, endpoint: {} },
     guard: context.guard,
-    leases: { findMtu: () => undefined, nameServers: () => [], isStandIn: () => false, onChange: () => {} },
+    leases: {
+      findMtu: () => undefined,
+      nameServers: () => [],
+      isStandIn: () => false,
+      parkOn: () => {},
+      onChange: () => {},
+    },
     isForgotten: () => false,
     parentUsers: (parent: string, except: string) =>
       context.drivers

@@ -118,17 +118,21 @@ export class DhcpIpam implements IpamDriver {
     const client: Client = { mac, container, clientId: identity.toString('hex') };
     const seeker = `${pool.poolId} ${container === undefined ? '' : client.clientId}`;
     this.#seekers.end(seeker);
-    const known = this.#leases
+    const ours = this.#leases
       .of(pool.poolId)
       .find((lease) => lease.clientId === client.clientId && (given === undefined || lease.address === given));
-    if (known !== undefined) {
-      const { releasedAt: _parked, ...live } = { ...known, mac };
-      this.#leases.keep(live);
-      return { address: `${live.address}/${prefix}` };
+    const nameless = container === undefined && given === undefined;
+    const known = ours ?? (nameless ? this.#leases.findReturning(pool.poolId) : undefined);
+    if (known !== undefined && !this.#leases.hasEnded(known)) {
+      this.#leases.keep(heldBy(known, client));
+      return { address: `${known.address}/${prefix}` };
     }
     try {
-      const lease = await this.#obtain(pool, client, given, signal);
-      this.#leases.keep(lease);
+      // One that ended while nobody used it is asked for anew, by the client that it was given to.
+      const asking = known === undefined ? client : { container, mac: known.mac, clientId: known.clientId };
+      const lease = await this.#obtain(pool, asking, given, signal);
+      if (known !== undefined && known.address !== lease.address) this.#leases.forget(known);
+      this.#leases.keep(heldBy(lease, client));
       return { address: `${lease.address}/${prefix}` };
     } catch (error) {
       // The engine's next try finds the lease, if the server comes back before it.
@@ -250,6 +254,12 @@ function parentMissing(name: string | undefined): PluginError {
   return new PluginError('NET_PARENT_NOT_FOUND', which, {
     hint: 'pass --ipam-opt parent=INTERFACE, the same as -o parent',
   });
+}
+
+/** In use by the client, whose MAC may be another one than the lease was got with: the servers go on knowing that one. */
+function heldBy({ releasedAt: _parked, holder: _before, ...lease }: LeaseRecord, client: Client): LeaseRecord {
+  if (client.container !== undefined) return { ...lease, mac: client.mac };
+  return { ...lease, ...(client.mac !== lease.mac && { holder: client.mac }) };
 }
 
 function leaseOf(poolId: string, { mac, clientId, container }: Client, grant: DhcpGrant): LeaseRecord {

@@ -21,6 +21,11 @@ export function duid6(container: string | undefined, mac: string): Buffer {
   return Buffer.concat([Buffer.from(duidUuid), hash(`cleat container ${container}`).subarray(0, 16)]);
 }
 
+/** Whether a client is known by its MAC alone. `clientId`: hexadecimal, of either family. */
+export function isKnownByMac({ clientId, mac }: { readonly clientId: string; readonly mac: string }): boolean {
+  return [clientId4, duid6].some((identity) => identity(undefined, mac).toString('hex') === clientId);
+}
+
 /** The same for the same subnet on the same parent, so that a network that is made anew finds its leases (RFC 8415 §12). */
 export function iaidOf({ parent, pool }: Pick<DhcpPoolRecord, 'parent' | 'pool'>): number {
   return hash(`cleat network ${parent} ${pool}`).readUInt32BE(0);

@@ -11,7 +11,9 @@ import { findLink } from '../../linux/netlink/link.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import type { Store } from '../../store/store.ts';
 import { findCidr, sameCidr } from '../address/cidr.ts';
-import { iaidOf } from './identity.ts';
+import type { EngineContainer } from '../engine/container.ts';
+import type { EngineWatch } from '../engine/watch.ts';
+import { iaidOf, isKnownByMac } from './identity.ts';
 import type { DhcpAsker, DhcpGrant, DhcpProtocol } from './protocol.ts';
 import { type DhcpPoolRecord, type DhcpRecords, type LeaseRecord, leaseKey, openDhcpRecords } from './records.ts';
 import { dhcp4 } from './v4/client.ts';
@@ -20,6 +22,10 @@ import { Dhcp6 } from './v6/client.ts';
 const longestTimerMs = 2 ** 31 - 1;
 const retryFloorMs = 5000;
 const retryCeilingMs = 60_000;
+/** Between the end of a container and its start again by one command. */
+const restartMs = 5000;
+/** How long an engine may be away, and with it its containers: the start of a host, an upgrade. */
+const awayMs = 300_000;
 /** After the start, renewals that are due already do not all go out at once. */
 const firstSpreadMs = 2000;
 
@@ -38,6 +44,7 @@ export class Leases {
   readonly #extending = new Map<string, AbortController>();
   readonly #stop = new AbortController();
   readonly #listeners = new Set<() => void>();
+  #engines: readonly Pick<EngineWatch, 'connected'>[] = [];
 
   constructor(store: Store, socket: RouteSocket, log: Log) {
     this.records = openDhcpRecords(store);
@@ -46,8 +53,14 @@ export class Leases {
     this.#dhcp6 = new Dhcp6(socket);
   }
 
-  /** Goes on with what the records say. */
-  start(): void {
+  /** Goes on with what the records say. After another start of the host nobody has an address: all wait for their containers. */
+  start(bootId: string): void {
+    const before = this.records.host.get('boot');
+    for (const [key, lease] of this.records.leases.entries()) {
+      if (before === undefined || before.bootId === bootId || lease.releasedAt !== undefined) continue;
+      this.records.leases.put(key, { ...lease, releasedAt: Date.now() + awayMs });
+    }
+    if (before?.bootId !== bootId) this.records.host.put('boot', { bootId });
     for (const [, lease] of this.records.leases.entries()) this.#schedule(lease, Math.random() * firstSpreadMs);
   }
 
@@ -108,6 +121,69 @@ export class Leases {
     if (lease !== undefined && lease.releasedAt === undefined) this.keep({ ...lease, releasedAt: Date.now() });
   }
 
+  /** The containers that had them are gone, and their engine has not said so. */
+  parkOn(parent: string, addresses: readonly string[]): void {
+    for (const { poolId } of this.#poolsOn(parent)) for (const address of addresses) this.park(poolId, address);
+  }
+
+  hasEnded(lease: LeaseRecord): boolean {
+    return endOf(lease, lease.leaseSeconds) <= Date.now();
+  }
+
+  /**
+   * The lease of a container that has stopped, for one that starts with a MAC address that nobody knows: engines before 29 give
+   * it another one at each start, and do not tell its name. Undefined where it may be one of several.
+   */
+  findReturning(poolId: string): LeaseRecord | undefined {
+    const parked = this.of(poolId).filter(
+      (lease) =>
+        lease.releasedAt !== undefined && lease.container !== undefined && !lease.givenMac && isKnownByMac(lease),
+    );
+    const justNow = parked.filter(({ releasedAt = 0 }) => Date.now() - releasedAt < restartMs);
+    const [only, ...others] = justNow.length > 0 ? justNow : parked;
+    return others.length === 0 ? only : undefined;
+  }
+
+  /** Names of containers, and whether an engine is there that could start one. */
+  follow(engines: readonly EngineWatch[]): void {
+    this.#engines = engines;
+    for (const engine of engines) {
+      engine.subscribe((event) => {
+        if (event.kind === 'container' && event.container.running) this.learn(event.container);
+        if (event.kind === 'synchronised') this.#waitAgain();
+      });
+    }
+  }
+
+  /** What an engine tells by its API only: the servers hear the name with an extension at once. */
+  learn({ name, givenMac, networks }: Pick<EngineContainer, 'name' | 'givenMac' | 'networks'>): void {
+    for (const { addresses, macAddress } of networks) {
+      for (const [key, lease] of this.records.leases.entries()) {
+        const { mac, holder = mac, releasedAt, address } = lease;
+        if (releasedAt !== undefined || holder !== macAddress || !addresses.includes(address)) continue;
+        const known = { container: name, givenMac: givenMac === mac };
+        if (lease.container === name && (lease.givenMac ?? false) === known.givenMac) continue;
+        this.records.leases.put(key, { ...lease, ...known });
+        if (lease.container !== name && this.records.pools.get(lease.poolId)?.hostNames) this.#lookIn(key, 0);
+      }
+    }
+  }
+
+  /** Its server has given its client another one. */
+  forget(lease: LeaseRecord): void {
+    this.#drop(lease, async () => {});
+  }
+
+  /** An engine is back: its containers have the whole time to come back too. */
+  #waitAgain(): void {
+    const now = Date.now();
+    for (const [key, lease] of this.records.leases.entries()) {
+      if (lease.releasedAt === undefined || lease.releasedAt >= now) continue;
+      this.records.leases.put(key, { ...lease, releasedAt: now });
+      this.#schedule({ ...lease, releasedAt: now }, 0);
+    }
+  }
+
   giveBack(lease: LeaseRecord): void {
     this.#drop(lease, (protocol, asker) => protocol.release(asker, grantOf(lease), this.#stop.signal));
   }
@@ -164,10 +240,14 @@ export class Leases {
 
   #schedule(lease: LeaseRecord, extraMs: number): void {
     const dueAt =
-      lease.releasedAt === undefined
-        ? endOf(lease, lease.renewSeconds)
-        : lease.releasedAt + (this.records.pools.get(lease.poolId)?.lingerMs ?? 0);
+      lease.releasedAt === undefined ? endOf(lease, lease.renewSeconds) : lease.releasedAt + this.#lingerOf(lease);
     if (dueAt !== Number.POSITIVE_INFINITY) this.#lookIn(leaseKey(lease), Math.max(dueAt - Date.now(), 0) + extraMs);
+  }
+
+  /** Milliseconds from `releasedAt` on. */
+  #lingerOf({ poolId }: LeaseRecord): number {
+    const lingerMs = this.records.pools.get(poolId)?.lingerMs ?? 0;
+    return this.#engines.some(({ connected }) => connected) ? lingerMs : Math.max(lingerMs, awayMs);
   }
 
   #lookIn(key: string, waitMs: number): void {
@@ -179,7 +259,7 @@ export class Leases {
     const lease = this.records.leases.get(key);
     if (lease === undefined || this.#stop.signal.aborted) return;
     if (lease.releasedAt !== undefined) {
-      if (lease.releasedAt + (this.records.pools.get(lease.poolId)?.lingerMs ?? 0) <= Date.now()) this.giveBack(lease);
+      if (lease.releasedAt + this.#lingerOf(lease) <= Date.now()) this.giveBack(lease);
       else this.#schedule(lease, 0);
       return;
     }
@@ -217,7 +297,7 @@ export class Leases {
   #ask(protocol: DhcpProtocol, asker: DhcpAsker, lease: LeaseRecord, signal: AbortSignal): Promise<DhcpGrant> {
     const now = Date.now();
     const endAt = endOf(lease, lease.leaseSeconds);
-    if (now >= endAt) return protocol.obtain(asker, lease.address, signal);
+    if (this.hasEnded(lease)) return protocol.obtain(asker, lease.address, signal);
     const rebindAt = endOf(lease, lease.rebindSeconds ?? lease.leaseSeconds);
     const phase = now >= rebindAt ? ('rebind' as const) : ('renew' as const);
     const untilMs = phase === 'renew' ? rebindAt : endAt;
@@ -235,7 +315,7 @@ export class Leases {
   #note(asked: LeaseRecord, trouble: string): void {
     const lease = this.records.leases.get(leaseKey(asked));
     if (lease === undefined || lease.releasedAt !== undefined) return;
-    const words = Date.now() >= endOf(lease, lease.leaseSeconds) ? `lost: ${trouble}` : trouble;
+    const words = this.hasEnded(lease) ? `lost: ${trouble}` : trouble;
     if (lease.trouble === words) return;
     this.#log.warn({ address: lease.address, container: lease.container, trouble: words }, 'a lease is not extended');
     this.records.leases.put(leaseKey(lease), { ...lease, trouble: words });

@@ -17,10 +17,15 @@ export interface DhcpPoolRecord {
 
 export interface LeaseRecord extends Omit<DhcpGrant, 'routers' | 'subnet'> {
   readonly poolId: string;
+  /** What the servers know the client by. */
   readonly mac: string;
+  /** Of the container that has it now, where the engine gave it another one than the lease was got with. */
+  readonly holder?: string;
   /** Hexadecimal; for IPv6 the DUID. */
   readonly clientId: string;
   readonly container?: string;
+  /** The MAC address is the user's, so the container comes back with it. */
+  readonly givenMac?: boolean;
   /** Milliseconds since 1970. */
   readonly obtainedAt: number;
   /** Since when nobody uses it: it is given back when `linger` has passed. */
@@ -30,6 +35,8 @@ export interface LeaseRecord extends Omit<DhcpGrant, 'routers' | 'subnet'> {
 }
 
 export interface DhcpRecords {
+  /** One, `boot`: the start of the host that all leases without `releasedAt` are of. */
+  readonly host: Table<{ readonly bootId: string }>;
   readonly pools: Table<DhcpPoolRecord>;
   /** By pool and address. */
   readonly leases: Table<LeaseRecord>;
@@ -37,6 +44,7 @@ export interface DhcpRecords {
 
 export function openDhcpRecords(store: Store): DhcpRecords {
   return {
+    host: store.table<{ readonly bootId: string }>('dhcp.host', { version: 1 }),
     pools: store.table<DhcpPoolRecord>('dhcp.pools', { version: 1 }),
     leases: store.table<LeaseRecord>('dhcp.leases', {
       version: 2,

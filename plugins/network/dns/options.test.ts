@@ -26,10 +26,20 @@ const container: EngineContainer = {
   paused: false,
   health: 'none',
   labels: { 'com.docker.compose.service': 'web' },
+  givenMac: undefined,
   sandboxKey: '/run/netns/x',
   ports: [{ protocol: 'tcp', port: 80 }],
   dns: { servers: [], search: [], options: [] },
-  networks: [{ networkId: 'n1', networkName: 'shop', endpointId: 'e1', addresses: ['192.0.2.3'], aliases: ['www'] }],
+  networks: [
+    {
+      networkId: 'n1',
+      networkName: 'shop',
+      endpointId: 'e1',
+      addresses: ['192.0.2.3'],
+      macAddress: '',
+      aliases: ['www'],
+    },
+  ],
 };
 
 function lines(contribution: Contribution): string[] {

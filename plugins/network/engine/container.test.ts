@@ -19,6 +19,7 @@ test('a container as Docker shows it', () => {
           NetworkID: 'n',
           EndpointID: 'e',
           IPAddress: '192.0.2.2',
+          MacAddress: '02:00:5e:00:53:02',
           GlobalIPv6Address: '',
           Aliases: ['www', id.slice(0, 12)],
           DNSNames: ['web', 'www'],
@@ -28,6 +29,7 @@ test('a container as Docker shows it', () => {
   });
   assert.is(container?.name, 'web');
   assert.is(container?.health, 'unhealthy');
+  assert.is(container?.givenMac, undefined);
   assert.equal(
     container?.ports.map(({ protocol, port }) => `${port}/${protocol}`),
     ['53/udp', '80/tcp', '443/tcp'],
@@ -40,6 +42,7 @@ test('a container as Docker shows it', () => {
       networkId: 'n',
       endpointId: 'e',
       addresses: ['192.0.2.2'],
+      macAddress: '02:00:5e:00:53:02',
       aliases: ['www', id.slice(0, 12), 'web'],
     },
   ]);

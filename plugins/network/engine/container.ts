@@ -14,6 +14,8 @@ export interface ContainerNetwork {
   /** Empty while the container does not run. */
   readonly endpointId: string;
   readonly addresses: readonly string[];
+  /** Empty while the container does not run. */
+  readonly macAddress: string;
   /** What the user and the engine call the container here: aliases, DNS names, without duplicates. */
   readonly aliases: readonly string[];
 }
@@ -27,6 +29,8 @@ export interface EngineContainer {
   readonly paused: boolean;
   readonly health: Health;
   readonly labels: Readonly<Record<string, string>>;
+  /** `--mac-address`, where the user gave one. */
+  readonly givenMac: string | undefined;
   /** Path of the network namespace; empty while the container does not run. */
   readonly sandboxKey: string;
   /** Exposed by the image or the user, and published ones. */
@@ -76,6 +80,7 @@ export function readContainer(body: unknown): EngineContainer | undefined {
     paused: state['Paused'] === true,
     health: readHealth(state),
     labels: asTextMap(config['Labels']),
+    givenMac: asText(config['MacAddress']) || undefined,
     sandboxKey: asText(settings['SandboxKey']),
     ports: readPorts([
       ...Object.keys(asObject(config['ExposedPorts'])),
@@ -110,6 +115,7 @@ function readAttachment(networkName: string, network: Json): ContainerNetwork {
     networkId: asText(network['NetworkID']),
     endpointId: asText(network['EndpointID']),
     addresses: addresses.filter((address) => address !== ''),
+    macAddress: asText(network['MacAddress']),
     aliases: [...new Set([...asTexts(network['Aliases']), ...asTexts(network['DNSNames'])])],
   };
 }

@@ -58,6 +58,8 @@ export interface LeaseView {
   nameServers(parent: string, pools: readonly string[]): readonly string[];
   /** Whether the gateway is none: the engine insisted on one, and routers announce themselves. */
   isStandIn(parent: string, gateway: string): boolean;
+  /** The containers that had them are gone without their engine having said so. */
+  parkOn(parent: string, addresses: readonly string[]): void;
   /** Called when leases have come, gone, or changed what came with them. */
   onChange(listener: () => void): void;
 }

@@ -14,6 +14,7 @@ import { PluginError } from '../../sdk/errors.ts';
 import { containerEndName } from '../link/names.ts';
 import { announceInside, findInside } from '../neighbour/announce.ts';
 import { addressesOf, type LanDriver, type LanNetwork } from './driver.ts';
+import { parentName } from './parent.ts';
 import type { LanEndpointRecord } from './records.ts';
 
 /** How long the engine may take between two verbs of one endpoint: its retries of a failed call go on for 15 s. */
@@ -67,10 +68,19 @@ export async function checkEndpoints(driver: LanDriver, startedAt: number): Prom
     if (reason !== undefined) {
       log.info({ endpoint: endpointId, network: endpoint.networkId, reason }, 'a stale endpoint was dropped');
       await driver.deleteEndpoint({ networkId: endpoint.networkId, endpointId });
+      parkLeases(driver, endpoint);
     } else if (endpoint.state === 'joined') {
       rejoin(driver, driver.network(endpoint.networkId), endpoint);
     }
   }
+}
+
+/** Its engine may never say that its addresses are free; one that another endpoint has by now is not. */
+function parkLeases(driver: LanDriver, endpoint: LanEndpointRecord): void {
+  const { wish, record } = driver.network(endpoint.networkId);
+  const held = new Set(driver.endpointsOf(record.networkId).flatMap(addressesOf));
+  const free = addressesOf(endpoint).filter((address) => !held.has(address));
+  driver.parts.leases.parkOn(parentName(wish), free);
 }
 
 function staleReason(driver: LanDriver, endpoint: LanEndpointRecord, startedAt: number): string | undefined {
