@@ -80,7 +80,7 @@ export const errorCodes = {
 
   // NET_: networks and addresses
   NET_ADDRESS_DUPLICATE: {
-    cause: 'another host of the LAN answers for the address',
+    cause: 'another host of the LAN answers for the address, or this one has it',
     cure: 'use another address, or take the other host off it; cleat.duplicate-probe=off skips the question',
   },
   NET_ADDRESS_INVALID: {
@@ -161,8 +161,8 @@ export const errorCodes = {
     cure: 'create it, or pass -o parent=INTERFACE with one that exists',
   },
   NET_PARENT_TAKEN: {
-    cause: 'the parent serves links of another kind or mode already',
-    cure: 'use the same driver on it, or another parent',
+    cause: 'the parent serves links of another kind or mode already, or is the port of a bridge',
+    cure: 'use the same driver on it, or another parent, such as the bridge',
   },
   NET_PORTS_EXHAUSTED: {
     cause: 'no host port of those that may be used is free',

@@ -2,13 +2,13 @@
  * kill -9 of cleat-networkd at random moments under a loop of run, connect, disconnect and rm: the engine never hangs, the
  * container that runs all along keeps its traffic, and nothing is left in the end. CLEAT_ROUNDS sets the number of kills.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, type EngineVersion, startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
+import { killUnderLoad } from '../support/kill-rounds.ts';
 import { missing, requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10');
@@ -64,35 +64,18 @@ test(`${rounds} kills under load of Docker ${version}`, async () => {
     const stream = startStream(host);
     await eventually('the stream', () => stream.output().includes('ok'));
 
-    let stop = false;
-    let commands = 0;
-    let slowestMs = 0;
-    const load = Array.from({ length: 2 }, async (_, worker) => {
-      for (let turn = 0; !stop; turn++) {
-        for (const command of turnOf(worker, turn)) {
-          const started = performance.now();
-          // A command may fail when its daemon dies under it; it must come back, and the next must be possible.
-          await engine.dockerWith({ timeoutMs: 110_000 }, ...command).catch((error: Error & { reason?: string }) => {
-            assert.is.not(error.reason, 'timeout', `${command.join(' ')} hangs`);
-          });
-          slowestMs = Math.max(slowestMs, performance.now() - started);
-          commands += 1;
-        }
-      }
+    await killUnderLoad({
+      daemon,
+      engine,
+      rounds,
+      turnOf,
+      whileDown: async () =>
+        assert.match(await echo(host, 8080), /^hello$/, 'a new connection while the daemon is down'),
     });
-    for (let round = 0; round < rounds; round++) {
-      await delay(Math.random() * 1500);
-      await daemon.kill();
-      assert.match(await echo(host, 8080), /^hello$/, 'a new connection while the daemon is down');
-      await daemon.start();
-    }
-    stop = true;
-    await Promise.all(load);
     assert.ok(stream.running(), `the stream ended: ${stream.output().slice(-200)}`);
     const lines = stream.output().split('\n').length;
     await eventually('the stream goes on', () => stream.output().split('\n').length > lines);
     await stream.kill();
-    process.stdout.write(`# ${rounds} kills, ${commands} commands, slowest ${(slowestMs / 1000).toFixed(1)} s\n`);
 
     await removeAll(engine);
     await eventually('a clean host', async () => (await leftovers(host)) === clean, {

@@ -17,7 +17,7 @@ export interface DhcpServer {
   start(): Promise<void>;
   /** SIGKILL: it forgets nothing that is on its disk. */
   stop(): Promise<void>;
-  /** What it wrote about leases, and what it logged. */
+  /** What it wrote about leases, host names among it, and what it logged. */
   leases(): Promise<string>;
   log(): string;
 }
@@ -25,9 +25,10 @@ export interface DhcpServer {
 export function dhcpServer(host: Host, make: DhcpMake, options: DhcpServerOptions = {}): DhcpServer {
   const plan = { seconds: options.leaseSeconds ?? 120, range: options.range ?? ([50, 90] as const) };
   let running: HostProcess[] = [];
+  const files = [4, 6].map((family) => `/run/${make}.leases${family}`);
   return {
     async start() {
-      await host.sh('touch /run/leases4 /run/leases6');
+      await host.sh(`touch ${files.join(' ')}`);
       if (make === 'dhcpd') await writeDhcpdFiles(host, plan);
       if (make === 'udhcpd') await writeUdhcpdFile(host, plan);
       running = commands(make, plan).map((command) => host.start('sh', ['-c', `exec ${command}`]));
@@ -42,7 +43,12 @@ export function dhcpServer(host: Host, make: DhcpMake, options: DhcpServerOption
       for (const process of running) await process.kill();
       running = [];
     },
-    leases: () => host.sh('cat /run/leases4 /run/leases6'),
+    async leases() {
+      if (make !== 'udhcpd') return host.sh(`cat ${files.join(' ')}`);
+      // It writes its file, which is binary, when it is told to.
+      for (const process of running) await process.signal('SIGUSR1');
+      return host.sh(`busybox dumpleases -f ${files[0]}`);
+    },
     log: () => running.map((process) => process.output()).join('\n'),
   };
 }
@@ -61,13 +67,13 @@ function commands(make: DhcpMake, { seconds, range: [first, last] }: Plan): stri
           `--dhcp-range=192.0.2.${first},192.0.2.${last},${seconds}`,
           `--dhcp-range=2001:db8::${first},2001:db8::${last},64,${seconds} --enable-ra`,
           '--dhcp-option=3,192.0.2.1 --dhcp-option=6,192.0.2.1 --dhcp-option=26,1400 --dhcp-option=option6:dns-server,[2001:db8::1]',
-          '--dhcp-leasefile=/run/leases4 --dhcp-authoritative',
+          '--dhcp-leasefile=/run/dnsmasq.leases4 --dhcp-authoritative',
         ].join(' '),
       ];
     case 'dhcpd':
       return [
-        'dhcpd -4 -f -d -cf /run/dhcpd4.conf -lf /run/leases4 --no-pid eth0',
-        'dhcpd -6 -f -d -cf /run/dhcpd6.conf -lf /run/leases6 --no-pid eth0',
+        'dhcpd -4 -f -d -cf /run/dhcpd4.conf -lf /run/dhcpd.leases4 --no-pid eth0',
+        'dhcpd -6 -f -d -cf /run/dhcpd6.conf -lf /run/dhcpd.leases6 --no-pid eth0',
       ];
     case 'udhcpd':
       return ['busybox udhcpd -f /run/udhcpd.conf'];
@@ -98,7 +104,7 @@ async function writeUdhcpdFile(host: Host, { seconds, range: [first, last] }: Pl
     `end 192.0.2.${last}`,
     'interface eth0',
     'max_leases 40',
-    'lease_file /run/leases4',
+    'lease_file /run/udhcpd.leases4',
     'pidfile /run/udhcpd.pid',
     'option subnet 255.255.255.0',
     'option router 192.0.2.1',

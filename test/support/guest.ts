@@ -12,7 +12,7 @@ import { createHost } from './host.ts';
 import { missing, type Requirement } from './requires.ts';
 
 export interface GuestOptions {
-  /** Default 180 s. */
+  /** It only bounds a hang. Default 280 s. */
   readonly timeoutMs?: number;
   /** Default 1536. */
   readonly memoryMb?: number;
@@ -53,7 +53,7 @@ export async function inGuest(script: string, options: GuestOptions = {}): Promi
       `checkout=${root}`,
     ];
     const { stdout } = await host.run('linux.uml', [...kernel, ...console], {
-      timeoutMs: options.timeoutMs ?? 180_000,
+      timeoutMs: options.timeoutMs ?? 280_000,
       input: '',
       env: { HOME: host.dir, TMPDIR: '/dev/shm', LD_PRELOAD: ensureUmlPreload() },
     });
