@@ -36,7 +36,7 @@ const totalLimit = Number(process.env['CLEAT_TEST_MINUTES'] ?? 38);
 const lanes = Number(process.env['CLEAT_TEST_LANES'] ?? availableParallelism() + 1);
 
 const retried = new Set<string>();
-const retries: { readonly file: string; readonly passed: number; readonly failed: number }[] = [];
+const retries: { readonly name: Level; readonly file: string; readonly passed: number; readonly failed: number }[] = [];
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
@@ -58,17 +58,22 @@ if (level === 'all' && filters.length === 0) {
   await runTool('check', ['node_modules/.bin/biome', 'check', '--error-on-warnings', '.']);
   await runTool('types', ['node_modules/.bin/tsc', '--noEmit']);
 }
-for (const name of level === 'all' ? (['unit', 'integration', 'e2e'] as const) : [level as Level]) {
-  const files = filesOf(name);
-  if (files.length > 0) process.stdout.write(`${name}: ${files.length} files\n`);
-  if (name === 'unit' && files.length > 1) await runUnits(files);
-  else await runSideBySide(name, files);
-}
+// The long ones first, so that at the end no lane waits for another.
+const order: readonly Level[] = level === 'all' ? ['unit', 'e2e', 'integration'] : [level as Level];
+const chosen = order.map(filesOf);
+for (const { name, files } of chosen) if (files.length > 0) process.stdout.write(`${name}: ${files.length} files\n`);
+for (const { name, files } of chosen) if (name === 'unit' && files.length > 1) await runUnits(files);
+await runSideBySide(
+  chosen.flatMap(({ name, files }) =>
+    name === 'unit' && files.length > 1 ? [] : files.map((file) => ({ name, file })),
+  ),
+);
 finish();
 
-function filesOf(name: Level): string[] {
+function filesOf(name: Level): { readonly name: Level; readonly files: readonly string[] } {
   const found = globSync([...levels[name]], { cwd: root, exclude: (path) => path.includes('node_modules') });
-  return found.filter((file) => filters.length === 0 || filters.some((part) => file.includes(part))).sort();
+  const wanted = (file: string): boolean => filters.length === 0 || filters.some((part) => file.includes(part));
+  return { name, files: found.filter(wanted).sort() };
 }
 
 async function runUnits(files: readonly string[]): Promise<void> {
@@ -86,10 +91,10 @@ async function runUnits(files: readonly string[]): Promise<void> {
 }
 
 /** Every file makes its own hosts, so several run at once; much of their time is waiting for engines. */
-async function runSideBySide(name: Level, files: readonly string[]): Promise<void> {
+async function runSideBySide(files: readonly { readonly name: Level; readonly file: string }[]): Promise<void> {
   const waiting = [...files];
   const lane = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runFile(name, file);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runFile(next.name, next.file);
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   // What failed beside others is asked once more with the machine to itself: a deadline may have passed for want of a
@@ -99,7 +104,7 @@ async function runSideBySide(name: Level, files: readonly string[]): Promise<voi
     totals.failed -= again.failed;
     totals.passed -= again.passed;
     failures.splice(failures.indexOf(again.file), 1);
-    await runFile(name, again.file);
+    await runFile(again.name, again.file);
   }
 }
 
@@ -115,7 +120,7 @@ async function runFile(name: Level, file: string): Promise<void> {
   report(file, outcome, end.ms, end.output);
   if (outcome.failed > 0 && name !== 'unit' && !retried.has(file)) {
     retried.add(file);
-    retries.push({ file, passed: outcome.passed, failed: outcome.failed });
+    retries.push({ name, file, passed: outcome.passed, failed: outcome.failed });
   }
 }
 

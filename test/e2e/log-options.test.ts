@@ -30,7 +30,7 @@ const options: readonly (readonly [driver: string, verdict: 'accepted' | 'refuse
   ['json-file', 'refused', 'tag={{.Nope}}'],
   ['json-file', 'refused', 'tag={{'],
   ['json-file', 'refused', 'labels-regex=('],
-  ['json-file', 'refused', 'env-regex=a(?=b)'],
+  ['json-file', 'refused', 'labels-regex=a(?=b)'],
   ['syslog', 'accepted', syslogUdp, 'syslog-facility=', 'syslog-format='],
   ['syslog', 'accepted', syslogUdp, 'syslog-facility=authpriv', 'syslog-format=rfc5424micro', 'tag='],
   [
