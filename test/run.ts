@@ -30,7 +30,7 @@ type Level = keyof typeof levels;
 /** Seconds for one file; they only bound a hang. */
 const fileLimit: Readonly<Record<Level, number>> = { unit: 60, integration: 300, e2e: 900 };
 /** For everything together, in minutes; what has not started by then counts as failed. */
-const totalLimit = Number(process.env['CLEAT_TEST_MINUTES'] ?? 38);
+const totalLimit = Number(process.env['CLEAT_TEST_MINUTES'] ?? 41);
 
 /** Files of integration and e2e that run at a time; one more than processors, for each of them often waits. */
 const lanes = Number(process.env['CLEAT_TEST_LANES'] ?? availableParallelism() + 1);

@@ -2,13 +2,11 @@
  * DNS answers, by dnsperf from inside a container's namespace, against Docker's own resolvers, dnsmasq and aardvark-dns. One
  * run, the servers taking turns; CPU is the server's own, of all its threads.
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { eventually } from '../../test/support/deadline.ts';
 import type { Bench, BenchContext, Figure } from './harness/bench.ts';
-import { domain, externalDomain, openPlaces, type Place } from './harness/dns-places.ts';
+import { cpu, externalDomain, openPlaces, type Place, type Places } from './harness/dns-places.ts';
 import { median } from './harness/interleave.ts';
 
 const variants = ['one', 'four', 'nxdomain', 'cached', 'uncached'] as const;
@@ -32,14 +30,14 @@ export const bench: Bench = {
   async run(context) {
     const places = await openPlaces(context.say);
     try {
-      return [...(await measure(places.ours, places.peers, context)), ...(await memory(context))];
+      return [...(await measure(places, context)), ...(await memory(places, context))];
     } finally {
       await places.close();
     }
   },
 };
 
-async function measure(ours: Place, peers: readonly Place[], context: BenchContext): Promise<Figure[]> {
+async function measure({ ours, peers }: Places, context: BenchContext): Promise<Figure[]> {
   const all = [ours, ...peers];
   const figures: Figure[] = [];
   for (const variant of variants) {
@@ -119,15 +117,15 @@ function questions(place: Place, variant: Variant): string {
 /** As fast as a hundred questions under way allow. */
 async function flood(place: Place, variant: Variant, _round: number): Promise<Run> {
   const path = questions(place, variant);
-  const before = place.cpu();
+  const before = cpu(place);
   const output = await place.host.sh(
     `nsenter --net=${place.netns} dnsperf -s ${place.server} -d ${path} -l ${seconds} -c 4 -T 1 -q 100 2>&1`,
     { timeoutMs: 60_000 },
   );
-  const cpu = place.cpu() - before;
+  const spent = cpu(place) - before;
   const completed = Number(/Queries completed:\s+(\d+)/.exec(output)?.[1] ?? 0);
   if (completed === 0) throw new Error(`${place.name} answered nothing:\n${output}`);
-  return { qps: Number(/Queries per second:\s+([\d.]+)/.exec(output)?.[1] ?? 0), cpuUs: cpu / completed };
+  return { qps: Number(/Queries per second:\s+([\d.]+)/.exec(output)?.[1] ?? 0), cpuUs: spent / completed };
 }
 
 /** Times of single answers at a given rate, in microseconds. */
@@ -154,24 +152,51 @@ async function latency(
 
 const nameCount = 10_000;
 
-/** Resident memory with 10 000 names, all of them asked for. The process has nothing but the server in it. */
-async function memory(context: BenchContext): Promise<Figure[]> {
+/** Resident memory before and after 10 000 more names, all of which are asked for once. */
+async function memory({ ours, peers }: Places, context: BenchContext): Promise<Figure[]> {
   context.say(`memory at ${nameCount} names`);
-  const child = fork(fileURLToPath(new URL('./harness/dns-memory.ts', import.meta.url)), [String(nameCount)], {
-    execArgv: ['--expose-gc'],
-  });
-  const [empty] = (await once(child, 'message')) as [number];
-  const [full] = (await once(child, 'message')) as [number];
-  child.kill();
-  const note = 'a bare Node process with the server; nothing of a peer is comparable';
-  return [
-    { variant: `memory-${nameCount}-names`, ours: full / 1e6, peer: undefined, unit: 'MB', note },
+  const names = Array.from({ length: nameCount }, (_, i) => `name${i}`);
+  const found: { place: Place; empty: number; full: number }[] = [];
+  for (const place of [ours, ...peers]) {
+    const empty = resident(place);
+    await place.learn(names);
+    await eventually(`${place.name} knows them`, () => knows(place, names.at(-1) ?? ''));
+    const path = join(place.host.dir, `questions-${place.name}-names`);
+    writeFileSync(path, names.map((name) => `${name} A\n`).join(''));
+    const output = await place.host.sh(
+      `nsenter --net=${place.netns} dnsperf -s ${place.server} -d ${path} -n 1 -T 1 -q 20 2>&1`,
+      { timeoutMs: 60_000 },
+    );
+    const answered = Number(/NOERROR (\d+)/.exec(output)?.[1] ?? 0);
+    if (answered < nameCount * 0.99)
+      throw new Error(`${place.name} knows ${answered} of ${nameCount} names:\n${output}`);
+    found.push({ place, empty, full: resident(place) });
+  }
+  const [mine, ...others] = found;
+  return others.flatMap(({ place, empty, full }) => [
     {
-      variant: 'memory-per-name',
-      ours: (full - empty) / nameCount,
-      peer: undefined,
-      unit: 'bytes',
-      note: `grown by ${nameCount} names of one address in ${domain}`,
+      variant: `memory-${nameCount}-${place.name}`,
+      ours: (mine?.full ?? 0) / 1e6,
+      peer: full / 1e6,
+      unit: 'MB',
+      note: 'the whole process',
     },
-  ];
+    {
+      variant: `memory-name-${place.name}`,
+      ours: ((mine?.full ?? 0) - (mine?.empty ?? 0)) / nameCount,
+      peer: (full - empty) / nameCount,
+      unit: 'bytes a name',
+      note: 'grown by; of ours with the answers that are ready',
+    },
+  ]);
+}
+
+async function knows(place: Place, name: string): Promise<boolean> {
+  return (
+    (await place.host.sh(`nsenter --net=${place.netns} dig +short +tries=1 +time=1 @${place.server} ${name}`)) !== ''
+  );
+}
+
+function resident(place: Place): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${place.pid()}/status`, 'utf8'))?.[1]) * 1024;
 }

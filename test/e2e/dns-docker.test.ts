@@ -4,13 +4,19 @@
  *     host ─┬─ dockerd ── containers on cleat-bridge networks; `ask` has dig
  *           └─ cleat-networkd, which follows /run/docker.sock
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openNetns } from '../../plugins/linux/netns.ts';
+import { startLoad } from '../integration/dns-load.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, engineVersions, startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { missing } from '../support/requires.ts';
+
+const changes = Number(process.env['CLEAT_ROUNDS'] ?? 20);
 
 interface World {
   readonly host: Host;
@@ -55,7 +61,8 @@ for (const version of engineVersions) {
   const world = makeWorld(version);
   names.after.each(async () => {
     const { engine } = await world;
-    await engine.docker('rm', '-f', ...(await engine.docker('ps', '-aq')).split('\n'));
+    const left = (await engine.docker('ps', '-aq')).split('\n').filter((id) => id !== '');
+    if (left.length > 0) await engine.docker('rm', '-f', ...left);
     await engine.docker('network', 'prune', '-f');
   });
   names.after(async () => (await world).host.close());
@@ -188,6 +195,71 @@ for (const version of engineVersions) {
       'what the engine starts afterwards is known',
       async () => (await dig('ask', 'search')).length === 2,
     );
+  });
+
+  names(`a compose project: services by name, scaled, and gone`, async () => {
+    const { host, engine, dig } = await world;
+    const reason = missing('engine-28');
+    if (reason !== undefined) return console.log(`# skip: ${reason}`);
+    const folder = join(host.dir, `project-${version}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, 'compose.yaml'),
+      `networks: { default: { driver: cleat-bridge, driver_opts: { cleat.dns.record.extra: 192.0.2.7 } } }
+services:
+  web: { image: tools, init: true, command: sleep 3600, networks: { default: { aliases: [search, "*.app"] } } }
+  ask: { image: tools, init: true, command: sleep 3600, container_name: ask }
+`,
+    );
+    const compose = (...args: readonly string[]): Promise<unknown> =>
+      engine.dockerWith({ timeoutMs: 120_000 }, 'compose', '--project-directory', folder, '-p', 'shop', ...args);
+    await compose('up', '-d', '--scale', 'web=3');
+    for (const name of ['web', 'search', 'web.shop_default', 'any.app']) {
+      await eventually(`${name} is all three`, async () => (await dig('ask', name)).length === 3);
+    }
+    assert.is((await dig('ask', 'shop-web-2')).length, 1, 'each by its own name');
+    assert.equal(await dig('ask', 'extra'), ['192.0.2.7']);
+    await compose('up', '-d', '--scale', 'web=1');
+    assert.is((await dig('ask', 'web')).length, 1, 'gone when compose says so');
+    await compose('down', '-t', '0');
+  });
+
+  names(`${changes} alias changes under constant load: no query lost, no stale answer`, async () => {
+    const { host, engine, run, dig, address } = await world;
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', '--subnet', '10.77.0.0/16', 'net1');
+    await engine.docker('network', 'create', '-d', 'cleat-bridge', 'base');
+    await run('stays', 'net1', ['--network-alias', 'search']);
+    await run('ask', 'net1');
+    await run('comes', 'base');
+    const stays = await address('stays', 'net1');
+    await eventually('it is known', async () => (await dig('ask', 'search'))[0] === stays);
+    const key = await engine.docker('inspect', '-f', '{{.NetworkSettings.SandboxKey}}', 'ask');
+    using netns = openNetns(host.path(key));
+    const load = startLoad(netns, '127.0.0.11', 'search', 4);
+    /** Address → when the engine said that it had gone. No address comes twice. */
+    const gone = new Map<string, number>();
+    for (let i = 0; i < changes; i++) {
+      const own = `10.77.${1 + (i >> 7)}.${1 + (i & 127)}`;
+      await engine.docker('network', 'connect', '--alias', 'search', '--ip', own, 'net1', 'comes');
+      await eventually(
+        `${own} is in the answer`,
+        () => Promise.resolve(load.answers.at(-1)?.addresses.includes(own) === true),
+        { everyMs: 5 },
+      );
+      await engine.docker('network', 'disconnect', 'net1', 'comes');
+      gone.set(own, performance.now());
+    }
+    await load.stop();
+    assert.is(load.lost(), 0);
+    assert.ok(load.answers.length > changes, `${load.answers.length} answers`);
+    for (const { sentAt, addresses } of load.answers) {
+      assert.ok(addresses.includes(stays), 'who stays is in every answer');
+      for (const one of addresses) {
+        const from = gone.get(one) ?? Number.POSITIVE_INFINITY;
+        assert.ok(sentAt <= from, `${one} was given ${sentAt - from} ms after it had gone`);
+      }
+    }
+    console.log(`# ${load.answers.length} queries answered during ${changes} changes`);
   });
 
   names(`what is not ours is the engine's, as before`, async () => {

@@ -1,6 +1,10 @@
 /** Lab scripts on cleat-shim: every claim in them holds there as it does on Docker (lab.test.ts, where all of them run). */
+import { spawnSync } from 'node:child_process';
 import { test } from 'uvu';
-import { labScripts, passes } from '../support/lab.ts';
+import { is, match } from 'uvu/assert';
+import { startDaemon } from '../support/daemon.ts';
+import { createHost } from '../support/host.ts';
+import { labFolder, labScripts, passesIn } from '../support/lab.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'overlayfs', 'program:docker', 'program:conmon', 'program:conntrack');
@@ -9,6 +13,22 @@ requires('root', 'bridge', 'veth', 'nftables', 'overlayfs', 'program:docker', 'p
 const scripts =
   /^(bridge-isolation|capture|firewall-drop|links|network-modes|network-performance|open-ports|volume-quota)\.sh$/;
 
-for (const script of labScripts.filter((name) => scripts.test(name))) test(script, () => passes(script, '--shim'));
+const host = await createHost({ name: 'lab' });
+for (const name of ['networkd', 'volumed', 'logd', 'shim'] as const) await startDaemon(name, host);
+test.after(() => host.close());
+
+for (const script of labScripts.filter((name) => scripts.test(name)))
+  test(script, async () => {
+    await passesIn(host, script, {
+      DOCKER_HOST: 'unix:///run/cleat/docker.sock',
+      CLEAT_LAB_STATE: `${host.dir}/state`,
+    });
+  });
+
+test('--shim brings a host of its own', () => {
+  const done = spawnSync(`${labFolder}static-addresses.sh`, ['--shim'], { encoding: 'utf8', timeout: 180_000 });
+  is(done.status, 0, `${done.stdout}${done.stderr}`);
+  match(done.stderr, /running on cleat-shim/);
+});
 
 test.run();

@@ -1,33 +1,39 @@
-/** The lab's scripts on an engine of their own: every claim in them holds. And one that is interrupted takes everything down. */
+/**
+ * The lab's scripts, one after another on one host with an engine: every claim in them holds, and each leaves the host as it
+ * was. And one that is interrupted takes everything down.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { test } from 'uvu';
-import { is, match, ok } from 'uvu/assert';
+import { equal, is, match, ok } from 'uvu/assert';
 import { deadline } from '../support/deadline.ts';
 import { startEngine } from '../support/engine.ts';
 import { createHost } from '../support/host.ts';
-import { labFolder, labScripts, passes } from '../support/lab.ts';
+import { labFolder, labScripts, passesIn } from '../support/lab.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10', 'program:conntrack');
 
-for (const script of labScripts) test(script, () => passes(script, '--own'));
+const host = await createHost({ name: 'lab' });
+const engine = await startEngine({ version: '20.10', host, images: [] });
+test.after(() => host.close());
 
-test('where an engine runs, a script runs there, and leaves the host as it was', async () => {
-  const host = await createHost();
-  try {
-    const engine = await startEngine({ version: '20.10', host, images: [] });
-    const before = await host.sh('ip -json link | jq -r ".[].ifname"');
-    const env = { DOCKER_HOST: 'unix:///run/docker.sock', CLEAT_CACHE: `${host.dir}/cache` };
-    const { stdout, stderr } = await host.run(`${labFolder}static-addresses.sh`, [], { timeoutMs: 120_000, env });
-    match(stdout, /checks passed/);
-    match(stderr, /running on Docker 20\.10.*\n.*starting cleat-networkd/);
-    is(await engine.docker('ps', '-aq'), '');
-    is(await host.sh('ip -json link | jq -r ".[].ifname"'), before);
-    is(await host.sh('nft list tables | grep cleat || true'), '');
-  } finally {
-    await host.close();
-  }
+const leftBehind = async () => ({
+  links: await host.sh('ip -json link | jq -r ".[].ifname"'),
+  tables: await host.sh('nft list tables | grep cleat || true'),
+  namespaces: await host.sh('ip netns list'),
+  mounts: await host.sh('cut -d" " -f5 /proc/self/mountinfo | grep -vE "^/run/(docker/)?netns" | sort'),
+  containers: await engine.docker('ps', '-aq'),
+  networks: await engine.docker('network', 'ls', '--format', '{{.Name}}'),
+  volumes: await engine.docker('volume', 'ls', '-q'),
 });
+const before = await leftBehind();
+
+for (const script of labScripts)
+  test(script, async () => {
+    const { stderr } = await passesIn(host, script, { DOCKER_HOST: 'unix:///run/docker.sock' });
+    match(stderr, /running on Docker 20\.10.*\n/);
+    equal(await leftBehind(), before);
+  });
 
 test('--help prints the header, a wrong flag is refused', () => {
   const help = spawnSync(`${labFolder}${labScripts[0]}`, ['--help'], { encoding: 'utf8' });
@@ -36,7 +42,7 @@ test('--help prints the header, a wrong flag is refused', () => {
   is(spawnSync(`${labFolder}${labScripts[0]}`, ['--nothing'], { encoding: 'utf8' }).status, 2);
 });
 
-test('an interrupted script takes everything down and says so by its exit code', async () => {
+test('--own brings an engine; an interrupted script takes everything down and says so by its exit code', async () => {
   const child = spawn(`${labFolder}bridge-isolation.sh`, ['--own'], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,14 +1,13 @@
 /** Our volumes under Podman, which counts by itself and has one ID for all, and under docker compose. */
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ensureImageArchive } from '../../lab/setup/images.ts';
-import { runCommand } from '../../plugins/linux/command.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
+import { createPodman, type Podman } from '../support/podman.ts';
 import { requires } from '../support/requires.ts';
 import { volumeClient } from '../support/volume-client.ts';
 
@@ -18,42 +17,20 @@ const podmanTest = suite('volume-podman');
 let host: Host;
 let volumed: Daemon;
 let engine: Engine;
+let podman: Podman['run'];
 
 podmanTest.before(async () => {
   host = await createHost({ name: 'podman' });
   volumed = await startDaemon('volumed', host);
   engine = await startEngine({ version: '28', host });
-  const plugins = ['local', 'tmpfs', 'nfs'].map((name) => `cleat-${name} = "/run/docker/plugins/cleat-${name}.sock"`);
-  writeFileSync(
-    join(host.dir, 'containers.conf'),
-    `[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[engine.volume_plugins]\n${plugins.join('\n')}\n`,
-  );
-  copyFileSync(ensureImageArchive('busybox'), join(host.dir, 'busybox.tar'));
-  await podman('import', join(host.dir, 'busybox.tar'), 'busybox');
+  const plugins = ['cleat-local', 'cleat-tmpfs', 'cleat-nfs'].map((name) => [name, `/run/docker/plugins/${name}.sock`]);
+  podman = (await createPodman(host, engine, Object.fromEntries(plugins))).run;
 });
 
 podmanTest.after(async () => {
   await engine?.close();
   await host?.close();
 });
-
-/** In the root of the newer engine, where podman is installed. */
-async function podman(...args: readonly string[]): Promise<string> {
-  const enter = ['-t', String(await engine.pid()), '-n', '-m', '-p', '-u'];
-  const folders = [
-    '--root',
-    join(host.dir, 'podman'),
-    '--runroot',
-    '/run/podman-root',
-    '--storage-driver',
-    'vfs',
-    '--runtime',
-    'runc',
-  ];
-  const env = { CONTAINERS_CONF: join(host.dir, 'containers.conf'), PODMAN_IGNORE_CGROUPSV1_WARNING: '1' };
-  const { stdout } = await runCommand('nsenter', [...enter, 'podman', ...folders, ...args], { timeoutMs: 60_000, env });
-  return stdout.trim();
-}
 
 const run = ['run', '--network', 'none'];
 

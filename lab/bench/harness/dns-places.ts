@@ -9,7 +9,7 @@
  *
  *     one   one container        four   an alias of four containers
  */
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Daemon, startDaemon } from '../../../test/support/daemon.ts';
 import { eventually } from '../../../test/support/deadline.ts';
@@ -31,8 +31,15 @@ export interface Place {
   readonly server: string;
   /** A name below the server's own domain that does not exist; outside where it has no domain. */
   readonly missing: string;
-  /** CPU time of the server so far, in microseconds. */
-  cpu(): number;
+  /** The server's process. */
+  pid(): number;
+  /** Knows these names too when it returns. */
+  learn(names: readonly string[]): Promise<void>;
+}
+
+/** CPU time of the server so far, in microseconds. */
+export function cpu(place: Place): number {
+  return cpuOf(place.pid());
 }
 
 export interface Places {
@@ -132,8 +139,26 @@ async function cleatPlace(engine: Engine, networkd: Daemon): Promise<Place> {
     netns: await sandboxOf(engine, 'ours'),
     server: '127.0.0.11',
     missing: `nosuch.${domain}`,
-    cpu: () => cpuOf(pid),
+    pid: () => pid,
+    learn: (names) => learnByAlias(engine, 'ours', names),
   };
+}
+
+/** One container more, with all of them as its aliases. */
+async function learnByAlias(engine: Engine, network: string, names: readonly string[]): Promise<void> {
+  const aliases = names.flatMap((name) => ['--network-alias', name]);
+  await engine.docker(
+    'run',
+    '-d',
+    '--name',
+    `names-${network}`,
+    '--network',
+    network,
+    ...aliases,
+    'busybox',
+    'sleep',
+    '86400',
+  );
 }
 
 async function dockerPlace(engine: Engine, name: string): Promise<Place> {
@@ -145,7 +170,8 @@ async function dockerPlace(engine: Engine, name: string): Promise<Place> {
     netns: await sandboxOf(engine, 'builtin'),
     server: '127.0.0.11',
     missing: 'nosuch.invalid',
-    cpu: () => cpuOf(pid),
+    pid: () => pid,
+    learn: (names) => learnByAlias(engine, 'builtin', names),
   };
 }
 
@@ -172,7 +198,18 @@ async function startDnsmasq(beside: Place): Promise<Place> {
     ...[`--local=/${domain}/`, '--cache-size=10000', '--user=root', '--local-ttl=5'],
   ]);
   const pid = await started.pid();
-  return { name: 'dnsmasq', host, netns, server, missing: `nosuch.${domain}`, cpu: () => cpuOf(pid) };
+  return {
+    name: 'dnsmasq',
+    host,
+    netns,
+    server,
+    missing: `nosuch.${domain}`,
+    pid: () => pid,
+    async learn(names) {
+      appendFileSync(hosts, names.map((name) => `\n192.0.2.20 ${name}`).join(''));
+      process.kill(pid, 'SIGHUP');
+    },
+  };
 }
 
 async function startAardvark(beside: Place): Promise<Place> {
@@ -186,7 +223,8 @@ async function startAardvark(beside: Place): Promise<Place> {
     `${id(9)} 127.0.0.1  client`,
   ];
   await host.sh('mkdir -p /run/aardvark');
-  writeFileSync(host.path('/run/aardvark/shop'), `${lines.join('\n')}\n`);
+  const file = host.path('/run/aardvark/shop');
+  writeFileSync(file, `${lines.join('\n')}\n`);
   const root = ensureSidRoot();
   const libraries = `${root}/usr/lib/x86_64-linux-gnu`;
   const binary = `${root}/usr/lib/podman/aardvark-dns`;
@@ -203,14 +241,25 @@ async function startAardvark(beside: Place): Promise<Place> {
     '53',
     'run',
   ]);
-  let pid: number | undefined;
-  const cpu = (): number => {
+  let found: number | undefined;
+  const pid = (): number => {
     // Looked for when it has answered: by then the process that stays is the only one.
-    pid ??= findProcess(binary, `/proc/${host.pid}/ns/pid`);
-    if (pid === undefined) throw new Error('aardvark-dns does not run');
-    return cpuOf(pid);
+    found ??= findProcess(binary, `/proc/${host.pid}/ns/pid`);
+    if (found === undefined) throw new Error('aardvark-dns does not run');
+    return found;
   };
-  return { name: 'aardvark', host, netns, server, missing: 'nosuch.dns.podman', cpu };
+  return {
+    name: 'aardvark',
+    host,
+    netns,
+    server,
+    missing: 'nosuch.dns.podman',
+    pid,
+    async learn(names) {
+      appendFileSync(file, `${id(10)} 192.0.2.20  ${names.join(',')}\n`);
+      process.kill(pid(), 'SIGHUP');
+    },
+  };
 }
 
 /** The youngest process with this word in its command line, in the same process namespace. */

@@ -241,24 +241,21 @@ export class Placements {
     this.#refreshEngine(sandbox);
     try {
       checkLoopback(netns);
-      const listener = await openListener({
-        netns,
-        address: sandboxAddress,
-        port: 0,
-        shared: false,
-        views: sandbox.views,
-        responder,
-        log: queryLog,
-        now,
-        engine,
-      });
-      sandbox.listener = listener;
+      const open = (port: number): Promise<Listener> =>
+        openListener({
+          netns,
+          address: sandboxAddress,
+          port,
+          shared: false,
+          views: sandbox.views,
+          responder,
+          log: queryLog,
+          now,
+          engine,
+        });
+      sandbox.listener = await open(0);
       if (sandbox.closed) closeSandbox(sandbox);
-      else sandbox.takeover = takeOverResolver(netns, { udp: listener.udpPort, tcp: listener.tcpPort });
-      log.debug(
-        { sandbox: sandbox.key, udp: listener.udpPort, tcp: listener.tcpPort },
-        'answering at 127.0.0.11 in the sandbox',
-      );
+      else await this.#takeOver(sandbox, netns, () => open(dnsPort));
     } catch (error) {
       closeSandboxSockets(sandbox);
       // The loopback interface comes up a moment after the namespace.
@@ -274,6 +271,33 @@ export class Placements {
         'DNS cannot answer inside the sandbox; its container keeps the resolver that it has',
       );
     }
+  }
+
+  /**
+   * Turns the sandbox's queries to our sockets. Without nftables these are opened on the port itself: heard where no engine has rules of
+   * its own there, and passed by where one has.
+   */
+  async #takeOver(sandbox: Sandbox, netns: Netns, openOnPort: () => Promise<Listener>): Promise<void> {
+    const { log } = this.#parts;
+    const { listener } = sandbox;
+    if (listener === undefined) return;
+    try {
+      sandbox.takeover = takeOverResolver(netns, { udp: listener.udpPort, tcp: listener.tcpPort });
+    } catch (error) {
+      log.info(
+        { err: error, sandbox: sandbox.key },
+        'no redirection by nftables in this sandbox; listening on port 53',
+      );
+      listener.close();
+      sandbox.listener = undefined;
+      const direct = await openOnPort();
+      if (sandbox.closed) direct.close();
+      else sandbox.listener = direct;
+    }
+    log.debug(
+      { sandbox: sandbox.key, udp: sandbox.listener?.udpPort, tcp: sandbox.listener?.tcpPort },
+      'answering at 127.0.0.11 in the sandbox',
+    );
   }
 
   /** Gives every listener the views that hold now. */
