@@ -93,7 +93,9 @@ export function imageRoutes(app: FastifyInstance, engine: Engine): void {
 function archiveRoutes(app: FastifyInstance, engine: Engine): void {
   app.post('/images/load', async (request, reply) => {
     const quiet = isTrue(queryOf(request)['quiet']);
-    await streamProgress(reply, (report) => loadImages(engine, bodyStream(request), report, quiet));
+    await streamProgress(reply, (report) => loadImages(engine, bodyStream(request), report, quiet), {
+      atOnce: true,
+    });
   });
 
   app.post('/images/create', async (request, reply) => {

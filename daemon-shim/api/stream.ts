@@ -12,13 +12,15 @@ export function bodyStream(request: FastifyRequest): AsyncIterable<Buffer> {
 
 /**
  * Runs `work`, which reports lines of JSON. A failure before the first line is an ordinary error; one after it is a line of
- * its own, `{"errorDetail": …}`, which the client turns into its exit code.
+ * its own, `{"errorDetail": …}`, which the client turns into its exit code. With `atOnce` every failure is such a line.
  */
 export async function streamProgress(
   reply: FastifyReply,
   work: (report: (line: ProgressLine) => void) => Promise<void>,
+  { atOnce = false }: { readonly atOnce?: boolean } = {},
 ): Promise<void> {
-  let started = false;
+  let started = atOnce;
+  if (atOnce) startStream(reply, 'application/json');
   const write = (line: ProgressLine) => {
     if (!started) startStream(reply, 'application/json');
     started = true;

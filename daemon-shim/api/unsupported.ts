@@ -1,7 +1,7 @@
 /** What other engines do and this one does not: each answer says so, and what to do instead. */
 import type { FastifyInstance } from 'fastify';
 import { formatReference } from '../image/reference.ts';
-import { type ApiError, notSupported } from './api-error.ts';
+import { type ApiError, notFound, notSupported } from './api-error.ts';
 
 const noSwarm = 'this engine has no swarm: run the containers with docker run or docker compose';
 const loadInstead = 'load images instead: docker save IMAGE | docker load';
@@ -40,7 +40,12 @@ export function unsupportedRoutes(app: FastifyInstance): void {
   }
   const noManaged =
     "this engine has no managed plugins: start the plugin's own program, it is found by its socket in the plugin directory";
-  refuse(['GET', 'POST', 'DELETE'], '/plugins/*', noManaged);
+  refuse(['POST', 'DELETE'], '/plugins/*', noManaged);
+  // Also asked by `docker inspect NAME`, after everything else that could have that name.
+  app.get('/plugins/:name/json', ({ params }) => {
+    const { name } = params as { name: string };
+    throw notFound(`plugin "${name}" not found: ${noManaged}`);
+  });
   // `docker plugin ls` and `docker system prune` ask for these: there is nothing, and that is a proper answer.
   app.get('/plugins', () => []);
   app.post('/build/prune', () => ({ CachesDeleted: null, SpaceReclaimed: 0 }));

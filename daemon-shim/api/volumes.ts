@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Engine } from '../engine.ts';
 import { anonymousLabel } from '../volume/registry.ts';
+import { volumeBytes } from '../volume/size.ts';
 import {
   checkVolumeName,
   createVolume,
@@ -59,6 +60,7 @@ export function volumeRoutes(app: FastifyInstance, engine: Engine): void {
     const filters = parseFilters(queryOf(request)['filters'], pruneFilters);
     const all = isTrue(filters.get('all')?.[0]) || requestVersion(request) < anonymousOnlySince;
     const deleted: string[] = [];
+    let reclaimed = 0;
     for (const record of engine.volumes.list()) {
       const excluded = filters.get('label!');
       if (isUsed(engine, record.name) || (!all && !Object.hasOwn(record.labels, anonymousLabel))) continue;
@@ -67,10 +69,12 @@ export function volumeRoutes(app: FastifyInstance, engine: Engine): void {
         (excluded !== undefined && matchesLabels(excluded, record.labels))
       )
         continue;
+      const bytes = await volumeBytes(engine, await inspectVolume(engine, record.name));
       await removeVolume(engine, record.name, false);
       deleted.push(record.name);
+      reclaimed += Math.max(0, bytes);
     }
-    return { VolumesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: 0 };
+    return { VolumesDeleted: deleted.length > 0 ? deleted : null, SpaceReclaimed: reclaimed };
   });
 }
 

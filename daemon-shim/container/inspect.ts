@@ -134,7 +134,8 @@ export function inspectEndpoint(endpoint: EndpointRecord): object {
     IPv6Gateway: endpoint.gatewayIPv6 ?? '',
     GlobalIPv6Address: v6.address,
     GlobalIPv6PrefixLen: v6.prefix,
-    DNSNames: endpoint.dnsNames.length > 0 ? endpoint.dnsNames : null,
+    // There are names on the default network here; Docker has none, and shows none.
+    DNSNames: endpoint.dnsNames.length > 0 && endpoint.networkName !== 'bridge' ? endpoint.dnsNames : null,
   };
 }
 

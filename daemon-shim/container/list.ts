@@ -153,7 +153,7 @@ function summarize(engine: Engine, record: ContainerRecord): object {
     Names: [`/${record.name}`],
     Image: shownImage(engine, record),
     ImageID: record.imageId,
-    Command: [record.path, ...record.args].join(' '),
+    Command: [record.path, ...record.args.map((arg) => (arg.includes(' ') ? `'${arg}'` : arg))].join(' '),
     Created: unixSeconds(record.created),
     Ports: summarizePorts(record),
     Labels: record.config.Labels,

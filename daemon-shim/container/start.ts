@@ -22,6 +22,7 @@ import { attachNetworks, detachNetworks } from '../sandbox/attach-networks.ts';
 import { makeSandboxFiles, sandboxFileMounts, sandboxFiles, writeSandboxFiles } from '../sandbox/files.ts';
 import { createSandbox, deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { formatTimestamp, now } from '../timestamp.ts';
+import { mountDepth } from '../volume/mount-points.ts';
 import { mountAll, unmountVolumes } from '../volume/mount-volumes.ts';
 import { cgroupPathOf } from './cgroup-path.ts';
 import { chooseRuntime } from './choose-runtime.ts';
@@ -101,7 +102,10 @@ async function startSteps(engine: Engine, container: Container, undo: (() => Pro
     user,
     hostname,
     networkNamespace,
-    mounts: [...sandboxFileMounts(engine.config, container.id), ...mounts],
+    // Files below a mounted folder come after it.
+    mounts: [...sandboxFileMounts(engine.config, container.id), ...mounts].sort(
+      (a, b) => mountDepth(a.destination) - mountDepth(b.destination),
+    ),
     env: [
       ...linkEnvironment(record.name, resolveLinks(engine, container.record)),
       ...processEnvironment(record.config, hostname, user.home),

@@ -1,16 +1,13 @@
 /** `docker system df`: what images, containers and volumes take. */
-import { runCommand } from '../../plugins/linux/command.ts';
 import { upperBytes } from '../container/disk-usage.ts';
 import { listContainers } from '../container/list.ts';
 import type { Engine } from '../engine.ts';
 import { summarizeForUsage } from '../image/list.ts';
+import { volumeBytes } from '../volume/size.ts';
 import { listVolumes } from '../volume/volumes.ts';
 
 export const usageTypes = ['container', 'image', 'volume', 'build-cache'] as const;
 export type UsageType = (typeof usageTypes)[number];
-
-/** A volume on a server that does not answer is shown without its size. */
-const duTimeoutMs = 10_000;
 
 export async function diskUsage(engine: Engine, types: readonly UsageType[], version: number): Promise<object> {
   const has = (type: UsageType) => types.includes(type);
@@ -39,7 +36,7 @@ export async function addSize(engine: Engine, summary: object): Promise<object> 
   if (container === undefined) return summary;
   const own = await upperBytes(engine, container);
   const image = engine.images.findById(container.record.imageId);
-  return { ...summary, ...(own > 0 ? { SizeRw: own } : {}), SizeRootFs: own + (image?.size ?? 0) };
+  return { ...summary, SizeRw: own, SizeRootFs: own + (image?.size ?? 0) };
 }
 
 async function volumesWithSize(engine: Engine): Promise<object[]> {
@@ -47,22 +44,11 @@ async function volumesWithSize(engine: Engine): Promise<object[]> {
   return Promise.all(
     volumes.map(async (volume) => ({
       ...volume,
-      UsageData: { RefCount: usersOf(engine, volume.Name), Size: await folderBytes(volume.Mountpoint) },
+      UsageData: { RefCount: usersOf(engine, volume.Name), Size: await volumeBytes(engine, volume) },
     })),
   );
 }
 
 function usersOf(engine: Engine, name: string): number {
   return engine.containers.list().filter(({ record }) => record.mounts.some((mount) => mount.name === name)).length;
-}
-
-/** -1 when it cannot be told. */
-async function folderBytes(path: string | undefined): Promise<number> {
-  if (!path) return -1;
-  try {
-    const { stdout } = await runCommand('du', ['-s', '-x', '-b', '--', path], { timeoutMs: duTimeoutMs });
-    return Number.parseInt(stdout, 10);
-  } catch {
-    return -1;
-  }
 }

@@ -7,11 +7,40 @@ import { ApiError, badRequest } from '../api/api-error.ts';
 import type { ContainerConfig, HostConfig, MountConfig, MountRecord } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
 import { checkMount, propagations } from './check-mount.ts';
-import { createVolume } from './volumes.ts';
+import { createVolume, removeVolume } from './volumes.ts';
 
-/** Volumes that do not exist yet are made. Throws Docker's 400s. */
+/** Makes the volume of a mount where there is none yet. */
+type MakeVolume = (mount: VolumeMount) => Promise<MountRecord>;
+
+/** Volumes that do not exist yet are made; when it fails, the anonymous ones are gone again. Throws Docker's 400s. */
 export async function resolveMountPoints(
   engine: Engine,
+  config: ContainerConfig,
+  hostConfig: HostConfig,
+): Promise<MountRecord[]> {
+  const anonymous: string[] = [];
+  const makeVolume: MakeVolume = async (mount) => {
+    const made = await namedVolume(engine, mount);
+    if (mount.name === undefined && made.name !== undefined) anonymous.push(made.name);
+    return made;
+  };
+  try {
+    return await collectMounts(engine, makeVolume, config, hostConfig);
+  } catch (error) {
+    for (const name of anonymous)
+      await removeVolume(engine, name, true).catch((failure: unknown) =>
+        engine.log.warn(
+          { err: failure, volume: name },
+          'removing the anonymous volume of a container that was refused',
+        ),
+      );
+    throw error;
+  }
+}
+
+async function collectMounts(
+  engine: Engine,
+  makeVolume: MakeVolume,
   config: ContainerConfig,
   hostConfig: HostConfig,
 ): Promise<MountRecord[]> {
@@ -23,15 +52,15 @@ export async function resolveMountPoints(
     }
     mounts.set(mount.destination, mount);
   };
-  for (const bind of hostConfig.Binds ?? []) add(await parseBind(engine, bind, hostConfig.VolumeDriver), true);
-  for (const mount of hostConfig.Mounts ?? []) add(await fromMountConfig(engine, mount), true);
+  for (const bind of hostConfig.Binds ?? []) add(await parseBind(makeVolume, bind, hostConfig.VolumeDriver), true);
+  for (const mount of hostConfig.Mounts ?? []) add(await fromMountConfig(makeVolume, mount), true);
   for (const [destination, options] of Object.entries(hostConfig.Tmpfs ?? {}))
     add(tmpfs(destination, options.split(',').filter(Boolean)), true);
   for (const mount of mountsFrom(engine, hostConfig.VolumesFrom ?? [])) add(mount, false);
   for (const destination of Object.keys(config.Volumes ?? {})) {
     if (!mounts.has(cleanDestination(destination)))
       add(
-        await namedVolume(engine, {
+        await makeVolume({
           name: undefined,
           driver: hostConfig.VolumeDriver,
           destination,
@@ -41,23 +70,22 @@ export async function resolveMountPoints(
         false,
       );
   }
-  return [...mounts.values()].sort((a, b) => depth(a.destination) - depth(b.destination));
+  return [...mounts.values()].sort((a, b) => mountDepth(a.destination) - mountDepth(b.destination));
 }
 
-function depth(path: string): number {
+/** What is mounted below something else has more. */
+export function mountDepth(path: string): number {
   return path.split('/').length;
 }
 
 /** `[source:]destination[:mode]`. */
-async function parseBind(engine: Engine, text: string, volumeDriver: string): Promise<MountRecord> {
+async function parseBind(makeVolume: MakeVolume, text: string, volumeDriver: string): Promise<MountRecord> {
   const parts = text.split(':');
   const refuse = (why: string) => badRequest(`invalid volume specification: '${text}'${why}`);
   if (parts.length > 3 || parts.some((part) => part === '')) throw refuse('');
   const [source, destination, mode = ''] = parts.length === 1 ? [undefined, parts[0] ?? '', ''] : parts;
   const words = mode === '' ? [] : mode.split(',');
-  for (const word of words) {
-    if (!['rw', 'ro', 'z', 'Z', 'nocopy', ...propagations].includes(word)) throw badRequest(`invalid mode: ${mode}`);
-  }
+  if (!isBindMode(words)) throw badRequest(`invalid mode: ${mode}`);
   const rw = !words.includes('ro');
   const propagation = words.find((word) => propagations.includes(word));
   const isVolume = source === undefined || !source.startsWith('/');
@@ -72,7 +100,7 @@ async function parseBind(engine: Engine, text: string, volumeDriver: string): Pr
     throw error;
   }
   if (isVolume) {
-    return namedVolume(engine, {
+    return makeVolume({
       name: source,
       driver: volumeDriver,
       destination: destination ?? '',
@@ -92,7 +120,14 @@ async function parseBind(engine: Engine, text: string, volumeDriver: string): Pr
   };
 }
 
-async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<MountRecord> {
+/** At most one word of each kind, and no others. */
+function isBindMode(words: readonly string[]): boolean {
+  const kinds = [['rw', 'ro'], ['z', 'Z'], ['nocopy'], propagations];
+  const count = (kind: readonly string[]) => words.filter((word) => kind.includes(word)).length;
+  return kinds.every((kind) => count(kind) <= 1) && words.every((word) => kinds.some((kind) => kind.includes(word)));
+}
+
+async function fromMountConfig(makeVolume: MakeVolume, mount: MountConfig): Promise<MountRecord> {
   checkMount(mount);
   const rw = mount.ReadOnly !== true;
   const { Source: source = '', Target: destination } = mount;
@@ -109,7 +144,7 @@ async function fromMountConfig(engine: Engine, mount: MountConfig): Promise<Moun
       };
     case 'volume': {
       const options = mount.VolumeOptions ?? {};
-      return namedVolume(engine, {
+      return makeVolume({
         name: source || undefined,
         driver: options.DriverConfig?.Name ?? '',
         options: options.DriverConfig?.Options ?? {},

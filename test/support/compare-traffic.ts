@@ -50,7 +50,9 @@ function rename(value: unknown, names: IdNames, field = ''): unknown {
       : items;
   }
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, rename(inner, names, key)]));
+    // In one order: names are given as the ids come.
+    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(entries.map(([key, inner]) => [key, rename(inner, names, key)]));
   }
   if (typeof value !== 'string' || value === '') return value;
   const kind = idFields[field];
@@ -70,7 +72,7 @@ function rename(value: unknown, names: IdNames, field = ''): unknown {
 /** What a call is about, where several things go on at once. */
 export function objectOf({ plugin, request }: Shown): string {
   const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
-  const about = ['EndpointID', 'File', 'ID', 'Address', 'PoolID', 'Name', 'NetworkID'].find(
+  const about = ['EndpointID', 'File', 'ID', 'Address', 'PoolID', 'Pool', 'Name', 'NetworkID'].find(
     (field) => fields[field] !== undefined,
   );
   return about === undefined ? plugin : `${about} ${String(fields[about])}`;

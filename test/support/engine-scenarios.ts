@@ -3,10 +3,11 @@
  * is the command. Commands that the recording does not name are here because the calls say so.
  */
 import type { Daemon } from './daemon.ts';
+import type { CliResult } from './shim.ts';
 
 export interface Stage {
   /** The docker command; its exit code is not looked at: refusals are part of the scenarios. */
-  docker(...args: readonly string[]): Promise<unknown>;
+  docker(...args: readonly string[]): Promise<CliResult>;
   readonly engine: Daemon;
   /** The next starts of the engine are with live restore, or without. */
   liveRestore(on: boolean): void;

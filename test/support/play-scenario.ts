@@ -26,7 +26,15 @@ export async function playScenario(scenario: Scenario, stage: Stage, plugins: Re
   for (const [index, step] of scenario.steps.entries()) {
     const expected = steps[index] as RecordedCall[];
     plugins.expect(expected);
-    await (step.type ?? typed(step))(stage);
+    const said: string[] = [];
+    await (step.type ?? typed(step))({
+      ...stage,
+      async docker(...args) {
+        const result = await stage.docker(...args);
+        if (result.code !== 0) said.push(`  exit code ${result.code}: ${result.stderr.trim()}\n`);
+        return result;
+      },
+    });
     // What an engine does at its start goes on behind it.
     await quiet(plugins, step.parallel === true ? 3000 : 200);
     const traffic: StepTraffic = {
@@ -37,7 +45,7 @@ export async function playScenario(scenario: Scenario, stage: Stage, plugins: Re
     };
     for (const difference of differences) difference.apply(traffic);
     const problem = compare(traffic, step.parallel === true);
-    if (problem !== '') problems.push(`${step.during}\n${problem}`);
+    if (problem !== '') problems.push(`${step.during}\n${said.join('')}${problem}`);
   }
   return problems;
 }

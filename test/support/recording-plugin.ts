@@ -45,7 +45,16 @@ export function createRecordingPlugins(host: Host): RecordingPlugins {
   let heard: HeardCall[] = [];
   let running = 0;
   let lastAt = 0;
+  /** Address of each endpoint, ours and recorded ones. */
+  const addresses = new Map<unknown, unknown>();
 
+  /** What a call is about, for calls that an engine makes about several things at once. */
+  const nameOf = (request: unknown): string => {
+    const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
+    const made = fields['Interface'] as { readonly Address?: string } | undefined;
+    if (made?.Address) addresses.set(fields['EndpointID'], made.Address);
+    return String(fields['Name'] ?? fields['Pool'] ?? addresses.get(fields['EndpointID']) ?? '');
+  };
   const answerTo = (plugin: string, method: string, request: unknown): Answer => {
     const name = nameOf(request);
     const matches = (call: RecordedCall) => call.plugin === plugin && call.method === method;
@@ -90,6 +99,7 @@ export function createRecordingPlugins(host: Host): RecordingPlugins {
     },
     expect(calls) {
       queue = [...calls];
+      for (const { request } of calls) nameOf(request);
     },
     async listen(plugin, { socket }) {
       const path = host.path(socket);
@@ -122,12 +132,6 @@ export function createRecordingPlugins(host: Host): RecordingPlugins {
       }
     },
   };
-}
-
-/** What a call is about, for calls that an engine makes about several things at once. */
-function nameOf(request: unknown): string {
-  const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
-  return String(fields['Name'] ?? fields['Pool'] ?? '');
 }
 
 /** The recorded reply with what must be there in earnest. */
