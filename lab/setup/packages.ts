@@ -60,4 +60,6 @@ export const testPackages = [
   'wireguard-go',
   'wireguard-tools',
   'tshark',
+  // A client of the Engine API that is not the docker command.
+  'python3-docker',
 ] as const;

@@ -46,6 +46,8 @@ export interface Engine {
   docker(...args: readonly string[]): Promise<string>;
   /** The same with options: a longer deadline (default 60 s), input, environment. */
   dockerWith(options: RunOptions, ...args: readonly string[]): Promise<CommandResult>;
+  /** Any other program of the place where the docker command is, with the same environment. */
+  run(options: RunOptions, file: string, ...args: readonly string[]): Promise<CommandResult>;
   /** One call of the Engine API. */
   api(method: string, path: string, body?: Readonly<Record<string, unknown>>): Promise<ApiReply>;
   importImage(name: ImageName): Promise<void>;
@@ -113,18 +115,20 @@ async function startIn(host: Host, owned: boolean, options: EngineOptions): Prom
   const end = async (how: (running: HostProcess) => Promise<Exit>): Promise<void> => {
     if (process?.running()) await how(process);
   };
-  const dockerWith: Engine['dockerWith'] = (runOptions, ...args) =>
-    runCommand('nsenter', [...enter, 'docker', ...args], {
+  const run: Engine['run'] = (runOptions, file, ...args) =>
+    runCommand('nsenter', [...enter, file, ...args], {
       timeoutMs: 60_000,
       ...runOptions,
       env: { ...env, ...runOptions.env },
     });
+  const dockerWith: Engine['dockerWith'] = (runOptions, ...args) => run(runOptions, 'docker', ...args);
   const engine: Engine = {
     host,
     version,
     socket,
     docker: async (...args) => (await dockerWith({}, ...args)).stdout.trim(),
     dockerWith,
+    run,
     api: (method, path, body) => callApi(socket, method, path, body),
     async importImage(name) {
       const query = `fromSrc=-&repo=${name}&tag=latest&changes=${encodeURIComponent('CMD ["sh"]')}`;
