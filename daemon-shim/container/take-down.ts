@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import type { Engine } from '../engine.ts';
 import { removeGroups } from '../runtime/cgroup.ts';
 import { endHolder } from '../runtime/fifo-holder.ts';
-import { deleteFromRuntime } from '../runtime/monitor.ts';
+import { forgetInRuntime } from '../runtime/monitor.ts';
 import { detachNetworks } from '../sandbox/attach-networks.ts';
 import { deleteSandbox, sandboxKey } from '../sandbox/sandbox.ts';
 import { unmountVolumes } from '../volume/mount-volumes.ts';
@@ -36,8 +36,8 @@ export async function takeDown(engine: Engine, container: Container): Promise<vo
   // The runtime and the plugins have nothing to do with each other.
   await Promise.all([
     run([
-      ['removing the runtime state', () => deleteFromRuntime(runtime(), container.id, cleanUpTimeoutMs)],
       ['removing the control groups', () => removeGroups(cgroupPathOf(engine, container))],
+      ['removing the runtime state', () => forgetInRuntime(runtime(), container.id, cleanUpTimeoutMs)],
     ]),
     run([
       ['ending the log session', () => container.logSession?.stop()],

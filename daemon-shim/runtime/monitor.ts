@@ -15,6 +15,7 @@ import { type Child, openPipe, startChild } from '../../plugins/linux/child.ts';
 import { CommandError, runCommand } from '../../plugins/linux/command.ts';
 import { closeFd } from '../../plugins/linux/syscall.ts';
 import type { OciRuntime } from './oci-runtime.ts';
+import { forget, tellToGo } from './runc-state.ts';
 import { SyncPipe, type SyncReport } from './sync-pipe.ts';
 
 /** Descriptors that the container gets; undefined is /dev/null. */
@@ -84,6 +85,7 @@ export class RuntimeError extends Error {
 }
 
 export async function startCreated(runtime: OciRuntime, id: string, timeoutMs: number): Promise<void> {
+  if (await tellToGo(runtime, id, timeoutMs)) return;
   await runtimeCommand(runtime, ['start', id], timeoutMs);
 }
 
@@ -114,6 +116,11 @@ export async function runtimeCommand(runtime: OciRuntime, args: readonly string[
       throw new RuntimeError(cleanMessage(error.stderr || error.message), { cause: error });
     throw error;
   }
+}
+
+/** After the end of its processes and control groups. */
+export async function forgetInRuntime(runtime: OciRuntime, id: string, timeoutMs: number): Promise<void> {
+  if (!forget(runtime, id)) await deleteFromRuntime(runtime, id, timeoutMs);
 }
 
 /** Calls back once for every container whose exit code has been written, also for those written before. */

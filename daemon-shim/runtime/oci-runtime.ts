@@ -7,6 +7,8 @@ export interface OciRuntime {
   readonly path: string;
   /** Where it keeps what it knows of each container, below the container's id in some form; undefined: it may be told elsewhere. */
   readonly stateDir: string | undefined;
+  /** The runc of this host, run as it is: what its folders mean is known (runc-state.ts). Others are asked for everything. */
+  readonly isPlainRunc: boolean;
   /** Before the verb: where its state is, and what `--add-runtime` gave. */
   readonly globalArgs: readonly string[];
 }
@@ -20,7 +22,7 @@ export function findRuntimes(
   const stateOf = (name: string) => ({ stateDir: join(stateDir, name), globalArgs: ['--root', join(stateDir, name)] });
   for (const name of ['runc', 'crun']) {
     const path = findProgram(name);
-    if (path !== undefined) runtimes.set(name, { name, path, ...stateOf(name) });
+    if (path !== undefined) runtimes.set(name, { name, path, ...stateOf(name), isPlainRunc: name === 'runc' });
   }
   for (const [name, { path, runtimeArgs }] of Object.entries(added)) {
     const found = path.includes('/') ? path : findProgram(path);
@@ -30,6 +32,7 @@ export function findRuntimes(
       name,
       path: found,
       stateDir: runtimeArgs?.length ? undefined : folder,
+      isPlainRunc: false,
       globalArgs: [...globalArgs, ...(runtimeArgs ?? [])],
     });
   }

@@ -20,6 +20,8 @@ export async function attachNetworks(engine: Engine, container: Container): Prom
   const ports: EndpointPorts = { ...asked, portBindings: await choosePorts(asked.portBindings) };
   for (const [name, endpoint] of Object.entries(container.record.endpoints)) {
     const network = engine.networks.find(endpoint.networkId || name);
+    // `--bridge none`: as in Docker, the default network is none.
+    if (network === undefined && name === 'bridge' && engine.config.bridge.name === 'none') continue;
     if (network === undefined)
       throw notFound(`failed to set up container networking: network ${endpoint.networkId || name} not found`);
     if (isBuiltIn(network)) continue;

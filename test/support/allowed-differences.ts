@@ -217,14 +217,17 @@ function changeText(call: Shown, changes: readonly (readonly [RegExp, string])[]
   return { ...call, request: JSON.parse(text) as unknown };
 }
 
-/** Without what is the same question to the same plugin again, before anything else was asked of it. */
+/** Without what is the same question to the same plugin again, before anything was changed there. */
 function withoutRepeats(calls: readonly Shown[]): Shown[] {
   const isQuestion = ({ method }: Shown) => /^VolumeDriver\.(Get|List)$|^LogDriver\.Capabilities$/.test(method);
-  const last = new Map<string, string>();
+  const changesNothing = ({ method }: Shown) => /Activate$|Capabilities$/.test(method);
+  const asked = new Set<string>();
   return calls.filter((call) => {
     const text = JSON.stringify(call);
-    const again = isQuestion(call) && last.get(call.plugin) === text;
-    last.set(call.plugin, text);
+    const again = isQuestion(call) && asked.has(text);
+    if (isQuestion(call)) asked.add(text);
+    else if (!changesNothing(call))
+      for (const other of asked) if (other.startsWith(`{"plugin":"${call.plugin}"`)) asked.delete(other);
     return !again;
   });
 }

@@ -52,6 +52,7 @@ export async function playScenario(scenario: Scenario, stage: Stage, plugins: Re
 
 /** A new process of the engine knows no plugin yet, as at the start of a recording that begins with Activate; otherwise it does. */
 async function introduce(stage: Stage, scenario: Scenario): Promise<void> {
+  if (scenario.continues === true) return;
   const first = recorded.find(({ file }) => file.startsWith(`${scenario.name}-28`));
   const isNew = first?.method === 'Plugin.Activate';
   if (isNew && scenario.plugins.some((plugin) => active.has(plugin))) {
