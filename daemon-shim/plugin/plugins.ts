@@ -28,6 +28,12 @@ interface ActivePlugin {
   volumeScope?: Promise<string>;
 }
 
+/**
+ * A plugin that was looked for in vain is not waited for again so soon: what several containers have with it fails after one
+ * wait and not after one for each call. It is looked at each time.
+ */
+const missingMs = 5000;
+
 /** `docker info` waits so long for a plugin. */
 const lookMs = 500;
 
@@ -35,6 +41,8 @@ export class Plugins {
   readonly directories: PluginDirectories;
   readonly #closing = new AbortController();
   readonly #active = new Map<string, Promise<ActivePlugin>>();
+  /** When a name was last looked for in vain. */
+  readonly #missing = new Map<string, number>();
 
   constructor(directories: PluginDirectories) {
     this.directories = directories;
@@ -126,8 +134,11 @@ export class Plugins {
   async #find(name: string): Promise<ActivePlugin> {
     let address: PluginAddress;
     try {
-      address = await discoverPlugin(name, this.directories, undefined, this.#closing.signal);
+      const isLate = Date.now() - (this.#missing.get(name) ?? 0) < missingMs;
+      address = await discoverPlugin(name, this.directories, isLate ? [] : undefined, this.#closing.signal);
+      this.#missing.delete(name);
     } catch (error) {
+      this.#missing.set(name, Date.now());
       throw new ApiError(404, `plugin "${name}" not found`, { cause: error });
     }
     const client = new PluginClient(address);

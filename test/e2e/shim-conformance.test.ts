@@ -4,8 +4,8 @@
  * content. What differs is listed in allowed-differences.ts and, with its reason, in the shim's manual page; anything else fails.
  */
 import * as assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import { differences } from '../support/allowed-differences.ts';
 import { startDaemon } from '../support/daemon.ts';
@@ -74,7 +74,18 @@ function makeStage(plugins: RecordingPlugins): Stage {
     engine: shim.daemon,
     liveRestore: (on) => writeFileSync(join(engine.host.dir, 'shim.json'), JSON.stringify(config(on))),
     hide: (plugin) => plugins.hide(plugin),
-    show: (plugin) => plugins.listen(plugin, { socket: `/run/docker/plugins/${plugin}.sock` }),
+    show: (plugin, socket = `/run/docker/plugins/${plugin}.sock`) => plugins.listen(plugin, { socket }),
+    write(path, text) {
+      const file = engine.host.path(path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    },
+    async endProcesses(...commandLine) {
+      const all = (await engine.host.sh("ps -e -o pid= -o args= | sed 's/^ *//'")).split('\n');
+      const own = all.filter((line) => line.replace(/^\d+ /, '') === commandLine.join(' '));
+      for (const line of own) await engine.host.run('kill', ['-9', line.split(' ')[0] ?? '']);
+    },
+    start: (program, ...args) => void engine.host.start(program, args),
   };
 }
 

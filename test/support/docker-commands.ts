@@ -341,7 +341,7 @@ export const refused: Readonly<Record<string, RegExp>> = {
 };
 
 /** At both engines with the docker command of 20.10. */
-export const olderClientCommands: string = String.raw`
+export const olderClientCommands: string = `
 run --rm busybox sh -c "echo out; exit 3"
 run -d --name o1 --label a=b -e E=1 -p 127.0.0.1:8097:80 -v ov:/v --restart on-failure:2 busybox sleep 1000
 ps --format "{{.Names}} {{.Image}} {{.Command}} {{.Ports}} {{.Labels}}"

@@ -13,7 +13,14 @@ export interface Stage {
   liveRestore(on: boolean): void;
   /** The plugin is not there any more, until it is shown again. */
   hide(plugin: string): Promise<void>;
-  show(plugin: string): Promise<void>;
+  /** At a socket of the host; default `/run/docker/plugins/NAME.sock`. */
+  show(plugin: string, socket?: string): Promise<void>;
+  /** A file of the host. */
+  write(path: string, text: string): void;
+  /** Ends what runs that program with these arguments, as a power cut would. */
+  endProcesses(...commandLine: readonly string[]): Promise<void>;
+  /** Something that runs in the host until it ends. */
+  start(program: string, ...args: readonly string[]): void;
 }
 
 export interface Step {
@@ -27,6 +34,8 @@ export interface Scenario {
   readonly name: string;
   /** Names of the plugins in it. */
   readonly plugins: readonly string[];
+  /** Sockets of those that are not at the usual place. */
+  readonly sockets?: Readonly<Record<string, string>>;
   /** Goes on with what the one before it has made. */
   readonly continues?: boolean;
   /** Typed before the recording begins. */
@@ -575,6 +584,73 @@ export const scenarios: readonly Scenario[] = [
       step('(engine started after SIGKILL (live-restore))', ({ engine }) => engine.start(), true),
       step('docker cp r2:/etc/hostname ./copied-file', inTurn(['cp', 'r2:/etc/hostname', '/run/copied-file'])),
       step('docker rm -f r1 r2', undefined, true),
+    ],
+  },
+  {
+    name: 'engine-start-plugin-down',
+    plugins: ['netp', 'volp'],
+    before: async ({ liveRestore, engine, docker }) => {
+      liveRestore(false);
+      await engine.stop();
+      await engine.start();
+      await docker('network', 'create', '-d', 'netp', '--ipam-driver', 'netp', '--subnet', '10.60.0.0/24', 'z');
+      await docker('volume', 'create', '-d', 'volp', 'ev');
+      await docker('create', '--name', 'r2', '--network', 'z', ...sleep);
+    },
+    steps: [
+      step('docker run -d --name r1 --restart always --network z -v ev:/d busybox:test sleep 1000'),
+      step('docker start r2', async ({ docker, engine, hide, show, endProcesses }) => {
+        for (const plugin of ['netp', 'volp']) await hide(plugin);
+        await engine.kill();
+        await endProcesses('sleep', '1000');
+        await engine.start();
+        for (const plugin of ['netp', 'volp']) await show(plugin);
+        await docker('start', 'r2');
+      }),
+      step('docker start r1'),
+      step('docker rm -f r1 r2', undefined, true),
+      step('docker network rm z'),
+      step('docker volume rm ev'),
+    ],
+  },
+  {
+    name: 'discovery',
+    plugins: ['dsub', 'dspec', 'djson', 'dboth', 'dbad'],
+    sockets: {
+      dsub: '/run/docker/plugins/dsub/dsub.sock',
+      dspec: '/run/elsewhere/dspec.sock',
+      djson: '/run/elsewhere/djson.sock',
+    },
+    before: async ({ write, start }) => {
+      const folder = '/etc/docker/plugins';
+      const nowhere = 'unix:///run/elsewhere/nowhere.sock';
+      const json = (address: string) => JSON.stringify({ Name: 'ignored', Addr: address });
+      write(`${folder}/dspec.spec`, 'unix:///run/elsewhere/dspec.sock\n');
+      write(`${folder}/djson.json`, json('unix:///run/elsewhere/djson.sock'));
+      write(`${folder}/dboth.spec`, nowhere);
+      write(`${folder}/dord.spec`, 'unix:///run/elsewhere/djson.sock');
+      write(`${folder}/dord.json`, json(nowhere));
+      write(`${folder}/dtcp.spec`, 'tcp://127.0.0.1:7777');
+      write(`${folder}/dhttp.spec`, 'http://127.0.0.1:7777');
+      start('socat', 'TCP-LISTEN:7777,bind=127.0.0.1,fork,reuseaddr', 'UNIX-CONNECT:/run/elsewhere/djson.sock');
+    },
+    // The recording's last command asked those that were left then; which these were is not in it.
+    steps: [
+      ...['dsub', 'dspec', 'djson', 'dboth', 'dord', 'dtcp', 'dhttp'].map((name) =>
+        step(`docker volume create -d ${name} vv-${name}`),
+      ),
+      step('docker volume create -d dbad vv2'),
+      step(
+        '(concurrency: 6 volume creates at once with 1s Create delay)',
+        ({ docker }) =>
+          Promise.all([1, 2, 3, 4, 5, 6].map((number) => docker('volume', 'create', '-d', 'dspec', `par${number}`))),
+        true,
+      ),
+      step(
+        '(concurrency on one name)',
+        ({ docker }) => Promise.all([1, 2, 3].map(() => docker('volume', 'create', '-d', 'dspec', 'same'))),
+        true,
+      ),
     ],
   },
 ];

@@ -15,7 +15,7 @@ const active = new Set<string>();
 export async function playScenario(scenario: Scenario, stage: Stage, plugins: RecordingPlugins): Promise<string[]> {
   const calls = recorded.filter(({ file }) => file.startsWith(`${scenario.name}-28`));
   const steps = split(calls, scenario.steps);
-  for (const plugin of scenario.plugins) await stage.show(plugin);
+  for (const plugin of scenario.plugins) await stage.show(plugin, scenario.sockets?.[plugin]);
   plugins.expect(introductions(scenario));
   await introduce(stage, scenario);
   await scenario.before?.(stage);
