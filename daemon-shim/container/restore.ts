@@ -11,7 +11,7 @@ import { closeStaleSession, startLogging } from '../log/start-logging.ts';
 import { readOptional } from '../runtime/cgroup.ts';
 import { endMonitors } from '../runtime/end-monitor.ts';
 import { readExit, removeExit, runtimeCommand, startCreated } from '../runtime/monitor.ts';
-import { openPipeStreams, openTerminalStreams } from '../runtime/stdio.ts';
+import { adoptTerminalStreams, endedTerminalStreams, openPipeStreams } from '../runtime/stdio.ts';
 import { chooseRuntime } from './choose-runtime.ts';
 import { finishExit } from './exit.ts';
 import { containerFolder, exitFolder } from './folder.ts';
@@ -93,14 +93,14 @@ async function adopt(engine: Engine, container: Container, alive: boolean): Prom
   const { bundle } = containerFolder(engine.config, container.id);
   if (alive) adoptRoot(container);
   await closeStaleSession(engine, container);
-  const there = existsSync(join(bundle, record.config.Tty ? 'attach' : 'stdout'));
-  if (!there || (record.config.Tty && !alive)) return;
+  if (!existsSync(join(bundle, record.config.Tty ? 'terminal.log' : 'stdout'))) return;
   const logging = await startLogging(engine, container).catch((error: unknown) => {
     engine.log.error({ err: error, container: container.id }, 'no log session for an adopted container');
     return undefined;
   });
   // Opened last: what waits in the pipes is read at once, and somebody has to listen by then.
-  const streams = record.config.Tty ? openTerminalStreams(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
+  const openTerminal = alive ? adoptTerminalStreams : endedTerminalStreams;
+  const streams = record.config.Tty ? openTerminal(bundle) : openPipeStreams(bundle, record.config.OpenStdin);
   container.streams = streams;
   if (logging !== undefined) streams.output.listen(logging.listener);
   container.logSession = logging;

@@ -24,8 +24,8 @@ import {
   type ContainerStreams,
   closeContainerEnds,
   makeFifos,
+  openExecTerminalStreams,
   openPipeStreams,
-  openTerminalStreams,
 } from '../runtime/stdio.ts';
 import { findUser } from '../runtime/user.ts';
 import { requireRunning } from './create.ts';
@@ -85,7 +85,7 @@ async function run(
   const runtime = chooseRuntime(engine, container.record.hostConfig.Runtime);
   const stdio = tty ? undefined : makeFifos(folder, attachStdin, false);
   const open = (): ContainerStreams => {
-    const streams = tty ? openTerminalStreams(folder, true) : openPipeStreams(folder, attachStdin);
+    const streams = tty ? openExecTerminalStreams(folder) : openPipeStreams(folder, attachStdin);
     session.streams = streams;
     onStreams(streams);
     return streams;

@@ -17,6 +17,7 @@ import { closeFd } from '../../plugins/linux/syscall.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { forget, tellToGo } from './runc-state.ts';
 import { SyncPipe, type SyncReport } from './sync-pipe.ts';
+import { terminalLogBytes } from './terminal-log.ts';
 
 /** Descriptors that the container gets; undefined is /dev/null. */
 export interface ContainerStdio {
@@ -64,7 +65,7 @@ export async function createUnderMonitor(options: MonitorOptions, exitDir: strin
           '--log-path',
           `k8s-file:${join(bundle, 'terminal.log')}`,
           '--log-size-max',
-          '1000000',
+          String(terminalLogBytes),
         ]
       : ['--log-path', 'passthrough']),
   ];

@@ -5,6 +5,7 @@
  *     stdin           a FIFO that we write
  *     *.holder        who keeps them open while we are away (fifo-holder.ts)
  *     attach ctl      conmon's, for a terminal: one socket for both directions, one FIFO for the size
+ *     terminal.*      what it said, for a shim that comes back (terminal-log.ts)
  */
 import { closeSync, constants, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -14,10 +15,12 @@ import { check, libc } from '../../plugins/linux/syscall.ts';
 import { endHolder, holdOpen } from './fifo-holder.ts';
 import type { ContainerStdio } from './monitor.ts';
 import { Output, type OutputStream } from './output.ts';
+import { joinMissed, TerminalLog } from './terminal-log.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants;
 const packetStdout = 2; // conmon's attach protocol: the first byte of each packet is the stream
 const packetStderr = 3;
+const settleMs = 50;
 
 /** Where input goes; `end` gives the container its end of file. */
 export interface ContainerInput {
@@ -103,22 +106,102 @@ export function openPipeStreams(bundle: string, openStdin: boolean): ContainerSt
   };
 }
 
-/**
- * Streams of a process with a terminal: everything is stdout. The output ends when the terminal does; with `heldOpen` not before
- * `finish`, so that whoever sees the end can ask for the exit code.
- */
-export function openTerminalStreams(bundle: string, heldOpen = false): ContainerStreams {
+/** Streams of a container with a terminal: everything is stdout. The output ends when the terminal does. */
+export function openTerminalStreams(bundle: string): ContainerStreams {
+  const log = new TerminalLog(bundle);
   const output = new Output();
-  let waitsFor = heldOpen ? 2 : 1;
+  return terminalStreams(bundle, output, {
+    take: (chunk) => {
+      output.deliver('stdout', chunk);
+      log.seen(chunk.length);
+    },
+    end: () => {
+      log.close();
+      output.end();
+    },
+    release: () => log.close(),
+  });
+}
+
+/** The same for an exec session: its output does not end before `finish`, so that whoever sees the end can ask for the exit code. */
+export function openExecTerminalStreams(folder: string): ContainerStreams {
+  const output = new Output();
+  let waitsFor = 2;
   const endPart = () => {
     waitsFor -= 1;
     if (waitsFor === 0) output.end();
   };
-  const socket = new SeqpacketSocket(join(bundle, 'attach'), {
-    onPacket: (packet) => {
-      if (packet[0] === packetStdout || packet[0] === packetStderr) output.deliver('stdout', packet.subarray(1));
+  return {
+    ...terminalStreams(folder, output, { take: (chunk) => output.deliver('stdout', chunk), end: endPart }),
+    finish: endPart,
+  };
+}
+
+/** Of a container that outlived an earlier shim; `output` has first what the terminal said while nobody was there. */
+export function adoptTerminalStreams(bundle: string): ContainerStreams {
+  const log = new TerminalLog(bundle);
+  const output = new Output();
+  const came: Buffer[] = [];
+  let isAdopted = false;
+  let hasEnded = false;
+  const deliver = (chunk: Buffer) => {
+    if (chunk.length === 0) return;
+    output.deliver('stdout', chunk);
+    log.seen(chunk.length);
+  };
+  const adopt = () => {
+    if (isAdopted) return;
+    isAdopted = true;
+    deliver(joinMissed(log.missed(), Buffer.concat(came)));
+  };
+  const end = () => {
+    if (hasEnded) return;
+    hasEnded = true;
+    adopt();
+    log.close();
+    output.end();
+  };
+  const streams = terminalStreams(bundle, output, {
+    take: (chunk) => (isAdopted ? deliver(chunk) : void came.push(chunk)),
+    end,
+    release: () => {
+      hasEnded = true;
+      log.close();
     },
-    onEnd: endPart,
+  });
+  // conmon sees a new client a moment after it has connected.
+  setTimeout(() => !hasEnded && adopt(), settleMs);
+  return streams;
+}
+
+/** Of a container whose terminal ended while no shim was there: its last words are delivered at `finish`. */
+export function endedTerminalStreams(bundle: string): ContainerStreams {
+  const output = new Output();
+  return {
+    output,
+    input: undefined,
+    resize: () => {},
+    finish: () => {
+      const log = new TerminalLog(bundle);
+      const missed = log.missed();
+      log.close();
+      if (missed.length > 0) output.deliver('stdout', missed);
+      output.end();
+    },
+    release: () => {},
+  };
+}
+
+function terminalStreams(
+  folder: string,
+  output: Output,
+  { take, end, release }: { take(chunk: Buffer): void; end(): void; release?(): void },
+): ContainerStreams {
+  const socket = new SeqpacketSocket(join(folder, 'attach'), {
+    onPacket: (packet) => {
+      if (packet[0] === packetStdout || packet[0] === packetStderr) take(packet.subarray(1));
+    },
+    onEnd: end,
   });
   output.addSource(socket);
   return {
@@ -129,12 +212,13 @@ export function openTerminalStreams(bundle: string, heldOpen = false): Container
       // A terminal has no end of file but the character that the user types.
       end: () => {},
     },
-    resize: (rows, columns) => writeControl(bundle, `1 ${rows} ${columns}\n`),
+    resize: (rows, columns) => writeControl(folder, `1 ${rows} ${columns}\n`),
     // conmon sends everything before it closes: the end follows by itself.
-    finish: () => {
-      if (heldOpen) endPart();
+    finish: () => {},
+    release: () => {
+      socket.close();
+      release?.();
     },
-    release: () => socket.close(),
   };
 }
 

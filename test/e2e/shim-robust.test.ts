@@ -295,6 +295,41 @@ test('exit codes and output outlive the shim', async () => {
   assert.equal(await leftovers(), '');
 });
 
+test('what a terminal says while the shim is away is in the log', async () => {
+  const logd = await startDaemon('logd', host, { logLevel: 'info' });
+  const script = (last: number) => `i=0; while [ $i -lt ${last} ]; do i=$((i+1)); echo line $i; sleep 0.05; done`;
+  const made = async (command: string): Promise<string> => {
+    const { status, body } = await api('POST', '/containers/create', {
+      ...{ Image: 'busybox', Cmd: ['sh', '-c', command], Tty: true },
+      HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'cleat-json-file', Config: {} } },
+    });
+    assert.equal(status, 201, JSON.stringify(body));
+    const { Id } = body as { Id: string };
+    await api('POST', `/containers/${Id}/start`);
+    return Id;
+  };
+  // One ends while nobody is there, the other goes on.
+  const ids = [await made(script(20)), await made(`${script(60)}; sleep 1000`)];
+  for (const wait of [200, 1500, 300]) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    await shim.kill();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    await shim.start();
+  }
+  for (const [index, id] of ids.entries()) {
+    const expected = Array.from({ length: index === 0 ? 20 : 60 }, (_, line) => `line ${line + 1}`);
+    await eventually('every line is in the log, once', async () => {
+      const text = String((await api('GET', `/containers/${id}/logs?stdout=1`)).body);
+      const lines = text.split(/\r?\n/).filter((line) => line !== '');
+      assert.deepEqual(lines, expected);
+      return true;
+    });
+  }
+  await removeAll();
+  await logd.stop();
+  assert.equal(await leftovers(), '');
+});
+
 /** The whole list in one request, for clients that keep their connection. */
 test('a connection is used again', async () => {
   const { Agent } = await import('node:http');

@@ -110,12 +110,6 @@ export const differences: readonly Difference[] = [
     ({ method }) => method === 'IpamDriver.GetDefaultAddressSpaces',
   ),
   leftOut('EndpointOperInfo once after each change', ({ method }) => method === 'NetworkDriver.EndpointOperInfo'),
-  difference('a question is asked once, not twice in a row', (traffic) => {
-    const before = [traffic.ours.length, traffic.theirs.length];
-    traffic.ours = withoutRepeats(traffic.ours);
-    traffic.theirs = withoutRepeats(traffic.theirs);
-    return before[0] !== traffic.ours.length || before[1] !== traffic.theirs.length ? 1 : 0;
-  }),
   difference('a call whose connection broke is repeated with its body', (traffic) => {
     const at = traffic.theirs.findIndex(
       ({ method, request }) => method === 'NetworkDriver.CreateNetwork' && (request ?? null) === null,
@@ -202,6 +196,12 @@ export const differences: readonly Difference[] = [
     const count = traffic.theirs.length;
     traffic.theirs = [];
     return count;
+  }),
+  difference('a question is asked once, not twice in a row', (traffic) => {
+    const before = [traffic.ours.length, traffic.theirs.length];
+    traffic.ours = withoutRepeats(traffic.ours);
+    traffic.theirs = withoutRepeats(traffic.theirs);
+    return before[0] !== traffic.ours.length || before[1] !== traffic.theirs.length ? 1 : 0;
   }),
 ];
 

@@ -59,7 +59,7 @@ function rename(value: unknown, names: IdNames, field = ''): unknown {
   if (kind !== undefined && !/^02:42:/.test(value)) return names.name(kind, value);
   if (field === 'Name' && /^[0-9a-f]{64}$/.test(value)) return names.name('anonymous volume', value);
   // Times that the command gave as "so long ago".
-  if ((field === 'Since' || field === 'Until') && !/^0001|-01-01T00:00:00Z$/.test(value)) return 'a time';
+  if ((field === 'Since' || field === 'Until') && !/^0001|-01-01T00:00:00(\.0+)?Z$/.test(value)) return 'a time';
   // A MAC that the engine made up.
   if (field === 'MacAddress' && !/^02:42:/.test(value)) return names.name('mac', value);
   // Subnets that were chosen, not asked for.

@@ -1,10 +1,15 @@
 /** One recorded scenario typed again at the shim: what its plugins heard, beside what the recorded ones heard. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type RecordedCall, recordedCalls } from '../contract/recorded.ts';
 import { differences, type StepTraffic } from './allowed-differences.ts';
 import { IdNames, objectOf, type Shown, show, withoutNames } from './compare-traffic.ts';
 import { eventually } from './deadline.ts';
 import type { Scenario, Stage, Step } from './engine-scenarios.ts';
-import type { RecordingPlugins } from './recording-plugin.ts';
+import type { HeardCall, RecordingPlugins } from './recording-plugin.ts';
+
+const quietMs = 100;
+/** For calls that are missing: a machine may be slow. */
+const lateMs = 8000;
 
 const recorded = recordedCalls().filter(({ file }) => file.endsWith('-28.5.2.jsonl'));
 
@@ -35,16 +40,25 @@ export async function playScenario(scenario: Scenario, stage: Stage, plugins: Re
         return result;
       },
     });
-    // What an engine does at its start goes on behind it.
-    await quiet(plugins, step.parallel === true ? 3000 : 200);
-    const traffic: StepTraffic = {
-      scenario: scenario.name,
-      during: step.during,
-      ours: plugins.take().map((call) => show(call, names.ours)),
-      theirs: expected.map((call) => show(call, names.theirs)),
+    const heard: HeardCall[] = [];
+    const look = (): string => {
+      heard.push(...plugins.take());
+      const traffic: StepTraffic = {
+        scenario: scenario.name,
+        during: step.during,
+        ours: heard.map((call) => show(call, names.ours)),
+        theirs: expected.map((call) => show(call, names.theirs)),
+      };
+      for (const difference of differences) difference.apply(traffic);
+      return compare(traffic, step.parallel === true);
     };
-    for (const difference of differences) difference.apply(traffic);
-    const problem = compare(traffic, step.parallel === true);
+    // Engines finish some things after they answered, and what they do at their start goes on behind it.
+    const late = Date.now() + lateMs;
+    let problem = '';
+    do {
+      await quiet(plugins);
+      problem = look();
+    } while (problem !== '' && Date.now() < late);
     if (problem !== '') problems.push(`${step.during}\n${said.join('')}${problem}`);
   }
   return problems;
@@ -96,9 +110,10 @@ function typed({ during }: Step): NonNullable<Step['type']> {
   return ({ docker }) => docker(...during.split(' ').slice(1));
 }
 
-/** Engines finish some things after they answered. */
-async function quiet(plugins: RecordingPlugins, forMs = 200): Promise<void> {
-  await eventually('the calls have ended', async () => plugins.quietMs > forMs, { timeoutMs: 60_000, everyMs: 20 });
+/** Nobody is asking anything any more. */
+async function quiet(plugins: RecordingPlugins): Promise<void> {
+  await delay(quietMs);
+  await eventually('the calls have ended', async () => plugins.quietMs > quietMs, { timeoutMs: 60_000, everyMs: 20 });
 }
 
 function compare({ ours, theirs }: StepTraffic, parallel: boolean): string {
