@@ -17,6 +17,7 @@ export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 export class Container {
   #record: ContainerRecord;
   #remembers = false;
+  readonly #store: Store;
   readonly #table: Table<ContainerRecord>;
   #queue: Promise<unknown> = Promise.resolve();
   readonly #waiters = new Set<{ readonly condition: WaitCondition; readonly resolve: (exitCode: number) => void }>();
@@ -38,8 +39,9 @@ export class Container {
   /** The back-off before the last restart. */
   restartDelayMs: number | undefined;
 
-  constructor(record: ContainerRecord, table: Table<ContainerRecord>) {
+  constructor(record: ContainerRecord, store: Store, table: Table<ContainerRecord>) {
     this.#record = record;
+    this.#store = store;
     this.#table = table;
   }
 
@@ -66,6 +68,14 @@ export class Container {
     this.#table.put(record.id, record);
     this.#record = record;
     this.#remembers = false;
+  }
+
+  /**
+   * Written when it returns, so that a killed shim's next start finds it, but not safe from a power cut: for what only a running
+   * container has, and none runs after that.
+   */
+  updateRun(change: Partial<ContainerRecord>): void {
+    this.#store.unsynced(() => this.update(change));
   }
 
   /**
@@ -147,13 +157,15 @@ export class Container {
 }
 
 export class ContainerRegistry {
+  readonly #store: Store;
   readonly #table: Table<ContainerRecord>;
   readonly #byId = new Map<string, Container>();
   readonly #idByName = new Map<string, string>();
 
   constructor(store: Store) {
+    this.#store = store;
     this.#table = store.table<ContainerRecord>('container', { version: 1 });
-    for (const [, record] of this.#table.entries()) this.#index(new Container(record, this.#table));
+    for (const [, record] of this.#table.entries()) this.#index(new Container(record, store, this.#table));
   }
 
   /** Newest first, as `docker ps` lists them. */
@@ -193,7 +205,7 @@ export class ContainerRegistry {
     this.checkName(record.name);
     if (this.#byId.has(record.id)) throw new ApiError(500, `container ${record.id} exists`);
     this.#table.put(record.id, record);
-    const container = new Container(record, this.#table);
+    const container = new Container(record, this.#store, this.#table);
     this.#index(container);
     return container;
   }

@@ -52,7 +52,8 @@ export async function startContainer(engine: Engine, container: Container): Prom
   clearTimeout(container.restartTimer);
   container.stopRequested = false;
   container.execs.clear();
-  if (container.state.status !== 'restarting') container.updateState({ restartCount: 0 });
+  const { status, restartCount } = container.state;
+  if (status !== 'restarting' && restartCount !== 0) container.updateState({ restartCount: 0 });
   const undo: (() => Promise<void> | void)[] = [];
   try {
     await startSteps(engine, container, undo);

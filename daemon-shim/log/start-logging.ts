@@ -20,7 +20,7 @@ export async function startLogging(engine: Engine, container: Container): Promis
   });
   const file = loggingFile(engine.config.execRoot);
   // Known before the plugin is: a shim that dies in between finds the FIFO to remove.
-  container.update({ logFile: file });
+  container.updateRun({ logFile: file });
   try {
     return await openLogSession(log, file, logInfo(container.record));
   } catch (error) {

@@ -29,7 +29,8 @@ export async function attachNetworks(engine: Engine, container: Container): Prom
       ...namesOf(container, endpoint),
       ...(network.name === 'bridge' ? { linkedPorts: linkedPorts(engine, container.record) } : {}),
     };
-    setEndpoint(container, name, await joinNetwork(engine, key, network, endpoint.config, names, ports));
+    const joined = await joinNetwork(engine, key, network, endpoint.config, names, ports);
+    container.updateRun({ endpoints: { ...container.record.endpoints, [name]: joined } });
   }
   await settleGateway(engine, container, ports);
 }
