@@ -13,3 +13,8 @@ const plugins: Readonly<Record<string, string>> = {
 export function logPluginName(driver: string): string {
   return plugins[driver] ?? driver;
 }
+
+/** The other way round: clients ask a container whose log driver they know for its output, and others not. */
+export function dockerLogName(plugin: string): string {
+  return Object.keys(plugins).find((name) => plugins[name] === plugin) ?? plugin;
+}

@@ -167,7 +167,7 @@ const emptyHostConfig: HostConfig = {
 
 export function decodeContainerConfig(body: unknown): ContainerConfig {
   const given = checkKinds(asObject(body, 'body'), configKinds);
-  checkKinds(asObject(given['Healthcheck'] ?? {}, 'Healthcheck'), {
+  const health = checkKinds(asObject(given['Healthcheck'] ?? {}, 'Healthcheck'), {
     Test: 'strings',
     Interval: 'number',
     Timeout: 'number',
@@ -176,7 +176,11 @@ export function decodeContainerConfig(body: unknown): ContainerConfig {
     Retries: 'number',
   });
   const { HostConfig: _host, NetworkingConfig: _networking, ...config } = given;
-  return { ...emptyConfig, ...dropNull(config) } as ContainerConfig;
+  return {
+    ...emptyConfig,
+    ...dropNull(config),
+    ...(given['Healthcheck'] ? { Healthcheck: dropNull(health) } : {}),
+  } as ContainerConfig;
 }
 
 export function decodeHostConfig(body: unknown): HostConfig {

@@ -1,9 +1,17 @@
 /** `docker inspect` of a container, field by field as Engine API 1.51 has it. */
 import { join } from 'node:path';
+import { dockerLogName } from '../config/log-drivers.ts';
 import type { Engine } from '../engine.ts';
 import { sandboxKey } from '../sandbox/sandbox.ts';
 import { containerFolder } from './folder.ts';
-import { type ContainerConfig, type ContainerRecord, type EndpointRecord, type MountRecord, never } from './record.ts';
+import {
+  type ContainerConfig,
+  type ContainerRecord,
+  type EndpointRecord,
+  type HostConfig,
+  type MountRecord,
+  never,
+} from './record.ts';
 import type { Container } from './registry.ts';
 
 export function inspectContainer(engine: Engine, container: Container): object {
@@ -28,7 +36,7 @@ export function inspectContainer(engine: Engine, container: Container): object {
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: execIds(container),
-    HostConfig: record.hostConfig,
+    HostConfig: inspectHostConfig(record.hostConfig),
     GraphDriver: {
       Data: { ID: record.id, MergedDir: folder.merged, UpperDir: folder.upper, WorkDir: folder.work },
       Name: 'overlay2',
@@ -37,6 +45,10 @@ export function inspectContainer(engine: Engine, container: Container): object {
     Config: inspectConfig(record.config),
     NetworkSettings: inspectNetworks(record, sandboxKey(engine.config, record.id)),
   };
+}
+
+function inspectHostConfig(config: HostConfig): object {
+  return { ...config, LogConfig: { ...config.LogConfig, Type: dockerLogName(config.LogConfig.Type) } };
 }
 
 /** What is empty is null, as Go shows it. */

@@ -121,8 +121,9 @@ async function finished(running: Promise<CommandResult>): Promise<CliResult> {
     const { stdout, stderr } = await running;
     return { code: 0, stdout, stderr };
   } catch (error) {
-    if (!(error instanceof CommandError) || error.exitCode === null) throw error;
-    return { code: error.exitCode, stdout: error.stdout, stderr: error.stderr };
+    if (!(error instanceof CommandError)) throw error;
+    // One that did not end is shown among the others.
+    return { code: error.exitCode ?? -1, stdout: error.stdout, stderr: error.stderr || error.message };
   }
 }
 
@@ -133,7 +134,7 @@ function splitWords(line: string): string[] {
   );
 }
 
-/** Ids, times and process numbers differ by nature; the default log driver has another name, and the two roots have two versions of runc. */
+/** Ids, times and process numbers differ by nature; the two roots have two versions of runc. */
 function normalize({ code, stdout, stderr }: CliResult): CliResult {
   const clean = (text: string) =>
     text
@@ -142,7 +143,6 @@ function normalize({ code, stdout, stderr }: CliResult): CliResult {
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
       .replaceAll(/(About a minute|Less than a second|\d+ (seconds?|minutes?)) ago/g, 'AGO')
       .replaceAll(/(sleep +)[0-9]+/g, '$1PID')
-      .replaceAll('cleat-json-file', 'json-file')
       .replaceAll('error during container init: ', '')
       .replaceAll(/ {2,}/g, ' ')
       .trim();
