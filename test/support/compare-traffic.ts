@@ -45,7 +45,7 @@ function rename(value: unknown, names: IdNames, field = ''): unknown {
   if (Array.isArray(value)) {
     const items = value.map((item) => rename(item, names));
     // Lists that engines make out of hash tables.
-    return /exposedports|portmap/.test(field)
+    return /exposedports|portmap|^IPv[46]Data$/.test(field)
       ? items.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
       : items;
   }

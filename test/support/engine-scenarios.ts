@@ -38,6 +38,8 @@ export interface Scenario {
   readonly sockets?: Readonly<Record<string, string>>;
   /** Goes on with what the one before it has made. */
   readonly continues?: boolean;
+  /** Steps of other recordings whose answers are those to `before`. */
+  readonly prepared?: readonly string[];
   /** Typed before the recording begins. */
   readonly before?: (stage: Stage) => Promise<unknown>;
   readonly steps: readonly Step[];
@@ -551,7 +553,15 @@ export const scenarios: readonly Scenario[] = [
     plugins: ['netp', 'volp', 'logp'],
     continues: true,
     steps: [
-      step('(engine restarted with live-restore enabled)', (stage) => startAndRestart(stage, 'stop'), true),
+      step(
+        '(engine restarted with live-restore enabled)',
+        async ({ engine, liveRestore }) => {
+          await engine.stop();
+          liveRestore(true);
+          await engine.start();
+        },
+        true,
+      ),
       step(
         'docker run -d --name r1 --restart always --network z -p 8099:80 -v ev:/d --log-driver logp busybox:test sh -c while :; do date; sleep 5; done',
         inTurn([
@@ -589,6 +599,10 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'engine-start-plugin-down',
     plugins: ['netp', 'volp'],
+    prepared: [
+      'docker network create -d netp --ipam-driver netp --subnet 10.60.0.0/24 z',
+      'docker volume create -d volp ev',
+    ],
     before: async ({ liveRestore, engine, docker }) => {
       liveRestore(false);
       await engine.stop();

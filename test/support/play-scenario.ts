@@ -84,12 +84,13 @@ async function introduce(stage: Stage, scenario: Scenario): Promise<void> {
 }
 
 /** What the plugins of a scenario say of themselves, in whatever recording they do. */
-function introductions({ name, plugins }: Scenario): RecordedCall[] {
+function introductions({ name, plugins, prepared = [] }: Scenario): RecordedCall[] {
   const said = recorded.filter(
     ({ plugin, method }) => plugins.includes(plugin) && /Activate|Capabilities$|AddressSpaces|RequestPool/.test(method),
   );
   const own = said.filter(({ file }) => file.startsWith(`${name}-28`));
   return [
+    ...recorded.filter(({ during }) => prepared.includes(during)),
     ...new Map(
       [...said.toReversed(), ...own.toReversed()].map((call) => [`${call.plugin} ${call.method}`, call]),
     ).values(),
