@@ -23,7 +23,7 @@ import { requires } from '../support/requires.ts';
 import { cgroupParent } from '../support/run-folder.ts';
 import type { CliResult } from '../support/shim.ts';
 
-requires('root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
+requires('parity-run', 'root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
 
 const test = suite('side by side with Docker 28');
 let engine: Engine;
