@@ -3,7 +3,6 @@
  * connection said ends with it, so after a loss everything is told again.
  */
 import type { TLSSocket } from 'node:tls';
-import { errorLine } from '../../../sdk/errors.ts';
 import { Conversation, type Hearing } from './conversation.ts';
 import type { Message } from './messages.ts';
 import { secureConnect } from './secure.ts';
@@ -66,7 +65,7 @@ export class Dialer {
       this.#conversation.speak(greet());
     });
     socket.on('error', (error) => {
-      reason = errorLine(error);
+      reason = error.message;
     });
     socket.on('close', () => {
       clearTimeout(this.#timer);
