@@ -24,7 +24,7 @@ import { type Etcd, type EtcdVersion, startEtcd } from '../support/etcd.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 import { createSegment, type Segment } from '../support/segment.ts';
-import { join as attach, createNetwork, type Machine, plug, randomId } from './overlay-lab.ts';
+import { join as attach, createNetwork, type Machine, plug, randomId, stream } from './overlay-lab.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'program:etcd', 'program:etcdctl', 'engine-28');
 
@@ -157,7 +157,7 @@ for (const [version, members] of [
       const foreign = await attach(a, '10.9.0.41/24').catch((error: Error) => error.message);
       assert.match(foreign, /NET_OVERLAY_SHARE/, 'a block of another host');
       await eventually('traffic', () => a.host.sh('ip netns exec box ping -c1 -W1 10.9.0.40'));
-      const pings = a.host.start('ip', ['netns', 'exec', 'box', 'ping', '-i', '0.1', '-W', '5', '-q', '10.9.0.40']);
+      const pings = stream(a, '10.9.0.40', 0.1);
       const snapshot = `${etcd.dir}/snapshot`;
       await etcd.save(snapshot);
 
@@ -240,9 +240,7 @@ for (const [version, members] of [
       // And the whole host.
       await c.host.close();
       await knows(a, '10.9.0.40@2 *@2', 'a host is dead');
-      await pings.signal('SIGINT');
-      await pings.exited;
-      assert.match(pings.output(), / 0% packet loss/);
+      assert.equal(await pings.lost(), []);
     } finally {
       await stage.close();
     }
@@ -258,7 +256,7 @@ test('a daemon is killed at any moment: traffic never stops, and all know the sa
     await plug(b, await attach(b, '10.9.0.40/24'), '10.9.0.40/24');
     await knows(a, '10.9.0.40@2 *@2 *@3', 'start');
     await eventually('traffic', () => a.host.sh('ip netns exec box ping -c1 -W1 10.9.0.40'));
-    const pings = a.host.start('ip', ['netns', 'exec', 'box', 'ping', '-i', '0.1', '-W', '5', '-q', '10.9.0.40']);
+    const pings = stream(a, '10.9.0.40', 0.1);
     const all: string[] = [];
     for (let round = 0; round < rounds; round++) {
       const [dying, living] = round % 2 === 0 ? [a, b] : [b, a];
@@ -277,9 +275,7 @@ test('a daemon is killed at any moment: traffic never stops, and all know the sa
       if (id !== undefined) await leave(dying, id);
       for (const left of await leftovers(dying)) await leave(dying, left);
     }
-    await pings.signal('SIGINT');
-    await pings.exited;
-    assert.match(pings.output(), / 0% packet loss/);
+    assert.equal(await pings.lost(), []);
     assert.ok(all.length > 0);
   } finally {
     await stage.close();
