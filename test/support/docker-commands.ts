@@ -305,16 +305,16 @@ plugin ls
 container ls -a
 network prune -f
 system prune -f
-# terminals, pipes, files
+# terminals, pipes, files; keys are typed until they are taken: a terminal that is not raw yet swallows them
 $ script -qec "docker run --rm -it busybox sh -c 'read x; echo got:\$x; exit 4'" /dev/null < <(echo hello; sleep 30) | tr -d '\r' | grep -o 'got:.*'
 $ script -qec "docker run --rm -t busybox tty" /dev/null </dev/null; echo $?
 $ script -qec "docker run --rm -it busybox sh -c 'exit 5'" /dev/null </dev/null; echo $?
 $ echo data | docker run --rm -i busybox sh -c 'cat; echo end'
 $ echo data | docker run --rm -it busybox cat; echo $?
 $ docker run -dit --name t1 busybox sh >/dev/null
-$ script -qec "docker attach t1" /dev/null < <(printf '\020\021'; sleep 30) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
-$ script -qec "docker attach --detach-keys ctrl-a,x t1" /dev/null < <(printf '\001x'; sleep 30) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
-$ script -qec "docker exec -it --detach-keys ctrl-a,x t1 sh" /dev/null < <(printf '\001x'; sleep 30) | tr -d '\r' | grep -o 'exec failed.*\|read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ script -qec "docker attach t1" /dev/null < <(while printf '\020\021'; do sleep .3; done) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ script -qec "docker attach --detach-keys ctrl-a,x t1" /dev/null < <(while printf '\001x'; do sleep .3; done) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ script -qec "docker exec -it --detach-keys ctrl-a,x t1 sh" /dev/null < <(while printf '\001x'; do sleep .3; done) | tr -d '\r' | grep -o 'exec failed.*\|read escape.*'; docker inspect -f '{{.State.Running}}' t1
 $ docker rm -f t1
 $ docker export $(docker create --name e1 busybox true) | tar -t | grep -c .; docker rm e1
 $ docker create --name e2 busybox true >/dev/null; cd $(mktemp -d); echo hello >f; tar -c f | docker cp - e2:/tmp; docker cp e2:/tmp/f - | tar -xO; docker rm e2
