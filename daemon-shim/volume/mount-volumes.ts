@@ -30,14 +30,17 @@ export async function mountAll(engine: Engine, container: Container): Promise<Oc
 export async function unmountVolumes(engine: Engine, container: Container): Promise<void> {
   for (const mount of container.record.mounts) {
     if (mount.type !== 'volume' || mount.mountId === undefined || mount.name === undefined) continue;
+    // A driver that was not there, or refused, holds it still: the next mount goes by the same identifier, as Docker's does.
+    let heldAs: string | undefined;
     try {
       const plugin = await volumePlugin(engine, mount.driver ?? '');
       await findAtDriver(plugin, mount.name);
       await plugin.unmount({ name: mount.name, id: mount.mountId });
     } catch (error) {
+      heldAs = mount.mountId;
       engine.log.warn({ err: error, container: container.id, volume: mount.name }, 'unmounting a volume');
     }
-    changeMount(container, mount, { source: '', mountId: undefined });
+    changeMount(container, mount, { source: '', mountId: heldAs });
   }
 }
 
@@ -67,7 +70,7 @@ export async function copyUpVolumes(engine: Engine, container: Container, root: 
 async function volumeSource(engine: Engine, container: Container, mount: MountRecord): Promise<string> {
   const { name = '' } = mount;
   // Each use has an identifier of its own, known here before the driver knows it.
-  const id = randomBytes(32).toString('hex');
+  const id = mount.mountId ?? randomBytes(32).toString('hex');
   changeMount(container, mount, { mountId: id });
   const plugin = await volumePlugin(engine, mount.driver ?? '');
   await findAtDriver(plugin, name);

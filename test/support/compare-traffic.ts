@@ -14,13 +14,14 @@ export class IdNames {
   readonly #names = new Map<string, string>();
   readonly #counts = new Map<string, number>();
 
-  name(kind: string, id: string): string {
+  /** `shown`: in place of the kind. */
+  name(kind: string, id: string, shown: string = kind): string {
     const known = this.#names.get(`${kind} ${id}`);
     if (known !== undefined) return known;
-    const count = (this.#counts.get(kind) ?? 0) + 1;
-    this.#counts.set(kind, count);
-    this.#names.set(`${kind} ${id}`, `${kind} ${count}`);
-    return `${kind} ${count}`;
+    const count = (this.#counts.get(shown) ?? 0) + 1;
+    this.#counts.set(shown, count);
+    this.#names.set(`${kind} ${id}`, `${shown} ${count}`);
+    return `${shown} ${count}`;
   }
 }
 
@@ -38,7 +39,15 @@ const idFields: Readonly<Record<string, string>> = {
 };
 
 export function show(call: HeardCall, names: IdNames): Shown {
+  nameByContainer(call, names);
   return { plugin: call.plugin, method: call.method, request: meaning(rename(call.request, names)) };
+}
+
+/** Sessions of containers that start at once come in any order: each container has numbers of its own. */
+function nameByContainer({ method, request }: HeardCall, names: IdNames): void {
+  if (method !== 'LogDriver.StartLogging') return;
+  const { File: file, Info: info } = request as { readonly File: string; readonly Info: { ContainerName?: string } };
+  names.name('file', file, `file of ${info.ContainerName ?? ''}`);
 }
 
 function rename(value: unknown, names: IdNames, field = ''): unknown {
