@@ -13,6 +13,7 @@
 #   behind NAME COMMAND...  the same in the background until the end, or `end $behind`
 #   another_host            makes a host beside this one, 192.0.2.2 on a cable to 192.0.2.1
 #   outside COMMAND...      a program there
+#   on NAME COMMAND...      a program on that host of the topology which the script asked for by CLEAT_LAB_TOPOLOGY
 #   $IMAGE                  a busybox image; $ID a word that is different in each run
 
 if [ -z "${CLEAT_LAB_STAGE:-}" ]; then
@@ -157,6 +158,12 @@ another_host() {
 }
 
 outside() { nsenter --net="/run/netns/out$ID" "$@"; }
+
+on() {
+  local host=HOST_$1
+  shift
+  nsenter -t "${!host}" -n -m -p -u "$@"
+}
 
 cleat() { "$(dirname "$(readlink -f "$0")")/../bin/cleat" "$@"; }
 

@@ -1,4 +1,7 @@
-/** Runs a lab script on an engine with the cleat drivers: this machine's, or one in namespaces of its own. See stage.sh. */
+/**
+ * Runs a lab script on an engine with the cleat drivers: this machine's, or one in namespaces of its own; or on the hosts of a
+ * topology, which it asks for by CLEAT_LAB_TOPOLOGY. See stage.sh.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { startDaemon } from '../test/support/daemon.ts';
@@ -11,6 +14,7 @@ import { ensureDaemon, stopDaemon } from './setup/own-daemons.ts';
 import { enginePackages, runtimePackages, shimPackages } from './setup/packages.ts';
 import { say } from './setup/step.ts';
 import { ensureImage, findDocker } from './setup/this-machine.ts';
+import type { Topology } from './topologies/topology.ts';
 
 const [script, ...args] = process.argv.slice(2);
 if (script === undefined) throw new Error('name a script of this folder');
@@ -23,8 +27,10 @@ let interrupt: ((signal: NodeJS.Signals) => void) | undefined;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt?.(signal));
 
 installPackages(runtimePackages);
-const docker = args.includes('--own') || args.includes('--shim') ? undefined : await findDocker();
-process.exitCode = docker ? await onThisMachine() : await onItsOwn();
+const topologyName = process.env['CLEAT_LAB_TOPOLOGY'];
+const own = topologyName !== undefined || args.includes('--own') || args.includes('--shim');
+const docker = own ? undefined : await findDocker();
+process.exitCode = docker ? await onThisMachine() : topologyName ? await onHosts(topologyName) : await onItsOwn();
 
 async function onThisMachine(): Promise<number> {
   if (!docker) throw new Error('no engine');
@@ -48,6 +54,21 @@ async function onItsOwn(): Promise<number> {
     return await run(enter, { CLEAT_LAB_IMAGE: 'busybox', ...env });
   } finally {
     await host.close();
+  }
+}
+
+/** `$HOST_NAME`: the number of each host's first process. */
+async function onHosts(name: string): Promise<number> {
+  if (args.includes('--shim')) throw new Error('this script has engines of its own');
+  installPackages(enginePackages);
+  const { topology } = (await import(`./topologies/${name}.ts`)) as { topology: Topology };
+  const { hosts, close } = await topology.build();
+  try {
+    const env = Object.fromEntries(Object.entries(hosts).map(([host, { pid }]) => [`HOST_${host}`, String(pid)]));
+    say(`running on ${topology.about}`);
+    return await run(['bash', script as string], { CLEAT_LAB_IMAGE: 'busybox', ...env });
+  } finally {
+    await close();
   }
 }
 

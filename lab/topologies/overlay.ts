@@ -20,7 +20,7 @@ export const topology: Topology = {
     const segment = await createSegment();
     const hosts: Record<string, Host> = {};
     const engines: Engine[] = [];
-    for (const [index, name] of ['a', 'b', 'c'].entries()) {
+    const start = async (name: string, index: number) => {
       const host = await createHost({ name });
       hosts[name] = host;
       await segment.attach(host, { addresses: [`${peers[index]}/24`] });
@@ -31,7 +31,8 @@ export const topology: Topology = {
       const page = `mkdir /www; echo ${name} >/www/index.html; httpd -f -h /www`;
       const named = ['--name', `web-${name}`, '--network', 'prod', '--network-alias', 'web'];
       await engine.docker('run', '-d', ...named, 'busybox', 'sh', '-c', page);
-    }
+    };
+    await Promise.all(['a', 'b', 'c'].map(start));
     const close = async () => {
       for (const engine of engines) await engine.close();
       await Promise.all([segment, ...Object.values(hosts)].map((part) => part.close()));
