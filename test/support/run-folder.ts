@@ -1,8 +1,10 @@
 /**
  * The folder of one test process, `/tmp/cleat-PID-STARTTIME`, short because socket paths end at 107 bytes. It is removed when
- * the process ends; folders of processes that were killed are removed by the next one that needs a folder.
+ * the process ends; folders of processes that were killed are removed by the next one that needs a folder. A number says
+ * nothing in another pid namespace, so the name of a folder made in a host ends with a word for the namespace, and nobody
+ * from elsewhere removes it.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { removeCgroups } from './cgroup.ts';
@@ -13,7 +15,7 @@ let folder: string | undefined;
 export function makeRunFolder(): string {
   if (folder !== undefined) return folder;
   removeDeadFolders();
-  folder = join(tmpdir(), `cleat-${process.pid}-${startTime(process.pid)}`);
+  folder = join(tmpdir(), `cleat-${process.pid}-${startTime(process.pid)}${pidNamespace()}`);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   process.once('exit', () => {
     // Hosts that a failing test left open are still being killed by the kernel: then the next run removes it.
@@ -45,8 +47,14 @@ export function cgroupParent(hostDir: string): string {
 }
 
 function isDead(name: string): boolean {
-  const match = /^cleat-(\d+)-(\d+)(?:-\d+)?$/.exec(name);
-  return match !== null && startTime(Number(match[1])) !== match[2];
+  const match = /^cleat-(\d+)-(\d+)([a-z]\w*)?(?:-\d+)?$/.exec(name);
+  return match !== null && (match[3] ?? '') === pidNamespace() && startTime(Number(match[1])) !== match[2];
+}
+
+/** Empty in the machine's own, whose inode number is fixed: PROC_PID_INIT_INO in linux/proc_ns.h. */
+function pidNamespace(): string {
+  const inode = Number(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0]);
+  return inode === 0xeffffffc ? '' : `n${inode.toString(36)}`;
 }
 
 /** Field 22 of /proc/PID/stat, which tells a process from a later one with the same number; undefined when there is none. */
