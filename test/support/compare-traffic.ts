@@ -89,5 +89,8 @@ export function objectOf({ plugin, request }: Shown): string {
 
 /** Without the names that depend on the order of things that happen at once. */
 export function withoutNames(call: Shown): string {
-  return JSON.stringify(call).replaceAll(/"(endpoint|sandbox|file(?: of [^"]*)?|mount|container|mac|time) \d+"/g, '"$1"');
+  return JSON.stringify(call).replaceAll(
+    /"(endpoint|sandbox|file(?: of [^"]*)?|mount|container|mac|time) \d+"/g,
+    '"$1"',
+  );
 }
