@@ -11,7 +11,7 @@ import { callControl } from '../../plugins/cli/control.ts';
 import type { AddressStatus, IpamStatus } from '../../plugins/network/ipam/status.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
-import { type Engine, type EngineVersion, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, type EngineVersion, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost } from '../support/host.ts';
 import { missing } from '../support/requires.ts';
 
@@ -271,7 +271,7 @@ async function ownDriver(engine: Engine, networkd: Daemon): Promise<void> {
   assert.equal((await readStatus(networkd)).pools, []);
 }
 
-const versions = engineVersions.filter((version) => {
+const versions = usualEngines.filter((version) => {
   const reason = missing('root', 'bridge', `engine-${version}`);
   if (reason !== undefined) console.log(`# skip: ${reason}`);
   return reason === undefined;

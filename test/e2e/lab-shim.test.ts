@@ -10,8 +10,7 @@ import { requires } from '../support/requires.ts';
 requires('root', 'bridge', 'veth', 'nftables', 'overlayfs', 'program:docker', 'program:conmon', 'program:conntrack');
 
 /** What depends on the engine more than on a driver: its namespaces, links, names, execs, volumes. */
-const scripts =
-  /^(bridge-isolation|capture|firewall-drop|links|network-modes|network-performance|open-ports|volume-quota)\.sh$/;
+const scripts = /^(capture|links|network-modes|volume-quota)\.sh$/;
 
 const host = await createHost({ name: 'lab' });
 for (const name of ['networkd', 'volumed', 'logd', 'shim'] as const) await startDaemon(name, host);

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
-import { type Engine, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 
@@ -14,7 +14,7 @@ requires('root');
 
 const many = Number(process.env['CLEAT_CONTAINERS'] ?? 12);
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   const title = (text: string): string => `engine ${version}: ${text}`;
   let host: Host;
   let logd: Daemon;

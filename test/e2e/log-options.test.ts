@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startDaemon } from '../support/daemon.ts';
-import { type Engine, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 
@@ -71,7 +71,7 @@ const options: readonly (readonly [driver: string, verdict: 'accepted' | 'refuse
   ['gelf', 'refused', gelfUdp, 'syslog-format=rfc5424'],
 ];
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   let host: Host;
   let engine: Engine;
 

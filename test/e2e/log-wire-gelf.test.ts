@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startDaemon } from '../support/daemon.ts';
-import { type Engine, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { openWire, type Wire, type WireCase } from '../support/log-wire.ts';
 import { requires } from '../support/requires.ts';
@@ -70,7 +70,7 @@ const cases: readonly WireCase[] = [
   overTcp('tcp, all of the template language', `tag=${templates.join('|')}`),
 ];
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   let host: Host;
   let engine: Engine;
   let wire: Wire;

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { certificates } from '../support/certificates.ts';
 import { startDaemon } from '../support/daemon.ts';
-import { type Engine, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { openWire, type Wire, type WireCase } from '../support/log-wire.ts';
 import { ownDev } from '../support/own-dev.ts';
@@ -81,7 +81,7 @@ const cases: readonly WireCase[] = [
   ),
 ];
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   let host: Host;
   let engine: Engine;
   let wire: Wire;

@@ -5,7 +5,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { eventually } from '../support/deadline.ts';
-import { type Engine, type EngineVersion, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, type EngineVersion, startEngine, usualEngines } from '../support/engine.ts';
 import { requires } from '../support/requires.ts';
 import { type CliResult, runOnEngine, type Shim, startShim } from '../support/shim.ts';
 
@@ -186,7 +186,7 @@ function normalize({ code, stdout, stderr }: CliResult): CliResult {
   return { code, stdout: clean(stdout), stderr: clean(stderr) };
 }
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   const test = suite<{ engine: Engine; shim: Shim }>(`containers, engine ${version}`);
 
   test.before(async (context) => {

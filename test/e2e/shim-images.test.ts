@@ -5,7 +5,7 @@
 import * as assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite } from 'uvu';
-import { type Engine, type EngineVersion, engineVersions, startEngine } from '../support/engine.ts';
+import { type Engine, type EngineVersion, startEngine, usualEngines } from '../support/engine.ts';
 import { callApi } from '../support/engine-api.ts';
 import { requires } from '../support/requires.ts';
 import { type CliResult, runOnEngine, type Shim, startShim } from '../support/shim.ts';
@@ -118,7 +118,7 @@ function sortLines(result: CliResult): CliResult {
   return { ...result, stdout: result.stdout.split('\n').sort().join('\n') };
 }
 
-for (const version of engineVersions) {
+for (const version of usualEngines) {
   const test = suite(`images, docker ${version}`);
   let engine: Engine;
   let shim: Shim;

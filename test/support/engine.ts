@@ -24,6 +24,9 @@ import { cgroupParent } from './run-folder.ts';
 export const engineVersions = ['20.10', '28'] as const;
 export type EngineVersion = (typeof engineVersions)[number];
 
+/** What a file runs on whose subject differs little between engines: the newest, or with CLEAT_ENGINES=all each of them. */
+export const usualEngines: readonly EngineVersion[] = process.env['CLEAT_ENGINES'] === 'all' ? engineVersions : ['28'];
+
 export interface EngineOptions {
   readonly version: EngineVersion;
   /** Where it runs; default a fresh host, which `close` then ends. */
