@@ -4,36 +4,34 @@ import { hideBin } from 'yargs/helpers';
 import { PluginError } from '../sdk/errors.ts';
 import { readVersion } from '../sdk/version.ts';
 import { type Command, toYargs } from './command.ts';
-import { dnsCommand } from './dns.ts';
-import { doctorCommand } from './doctor.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import { type GlobalOptions, globalOptions } from './global-options.ts';
-import { logCommand } from './log.ts';
-import { netshootCommand } from './netshoot.ts';
-import { overlayCommand } from './overlay.ts';
-import { portsCommand } from './ports.ts';
-import { purgeCommand } from './purge.ts';
-import { serveCommand } from './serve.ts';
-import { statusCommand } from './status.ts';
-import { systemdCommand } from './systemd.ts';
-import { volumeCommand } from './volume.ts';
 
 /** In the order of the help text. */
-const commands: readonly Command<GlobalOptions>[] = [
-  statusCommand,
-  portsCommand,
-  dnsCommand,
-  overlayCommand,
-  volumeCommand,
-  logCommand,
-  netshootCommand,
-  doctorCommand,
-  purgeCommand,
-  serveCommand,
-  systemdCommand,
-];
+const verbs: Readonly<Record<string, () => Promise<Command<GlobalOptions>>>> = {
+  status: async () => (await import('./status.ts')).statusCommand,
+  ports: async () => (await import('./ports.ts')).portsCommand,
+  dns: async () => (await import('./dns.ts')).dnsCommand,
+  overlay: async () => (await import('./overlay.ts')).overlayCommand,
+  volume: async () => (await import('./volume.ts')).volumeCommand,
+  log: async () => (await import('./log.ts')).logCommand,
+  netshoot: async () => (await import('./netshoot.ts')).netshootCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
+  purge: async () => (await import('./purge.ts')).purgeCommand,
+  serve: async () => (await import('./serve.ts')).serveCommand,
+  systemd: async () => (await import('./systemd.ts')).systemdCommand,
+};
 
-const parser = yargs(hideBin(process.argv))
+const words = hideBin(process.argv);
+// All of them together take half a second: only those are loaded that the line can mean, or all for help and for a wrong word.
+const meant = Object.keys(verbs).filter((verb) => words.includes(verb));
+const commands = await Promise.all(
+  (meant.length > 0 ? meant : Object.keys(verbs)).map((verb) =>
+    (verbs[verb] as () => Promise<Command<GlobalOptions>>)(),
+  ),
+);
+
+const parser = yargs(words)
   .scriptName('cleat')
   .usage('$0 COMMAND\n\nNetworks, volumes and logs for any container engine.')
   .options(globalOptions)

@@ -8,7 +8,6 @@ import type { Command } from './command.ts';
 import { findEngineSocket, inspectContainer } from './engine.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
-import { visitNetwork } from './netshoot-guest.ts';
 
 interface NetshootOptions extends GlobalOptions {
   readonly container?: string;
@@ -44,6 +43,7 @@ export const netshootCommand: Command<NetshootOptions> = {
       throw new CommandFailure('name a container, or a network with --network, and not both', exitCodes.usage);
     }
     if (args.network !== undefined) {
+      const { visitNetwork } = await import('./netshoot-guest.ts');
       process.exitCode = await visitNetwork({ ...args, network: args.network, engine: args.engine }, (path) =>
         runIn(path, command),
       );
