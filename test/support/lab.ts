@@ -1,16 +1,28 @@
 /** The scripts of lab/: which there are, and one run of one. */
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { match } from 'uvu/assert';
+import { test } from 'uvu';
+import { equal, match } from 'uvu/assert';
+import { cacheDir } from '../../lab/setup/cache.ts';
 import { CommandError, type CommandResult } from '../../plugins/linux/command.ts';
-import type { Host } from './host.ts';
+import { startEngine } from './engine.ts';
+import { createHost, type Host } from './host.ts';
 
 export const labFolder = fileURLToPath(new URL('../../lab/', import.meta.url));
 
+const textOf = (name: string): string => readFileSync(`${labFolder}${name}`, 'utf8');
+
 /** Those without a first line for the shell are parts that the others source. */
-export const labScripts: readonly string[] = globSync('*.sh', { cwd: labFolder })
-  .filter((name) => readFileSync(`${labFolder}${name}`, 'utf8').startsWith('#!'))
+const all = globSync('*.sh', { cwd: labFolder })
+  .filter((name) => textOf(name).startsWith('#!'))
   .sort();
+const hasHosts = (name: string): boolean => textOf(name).includes('CLEAT_LAB_TOPOLOGY=');
+
+/** Those that run on an engine. */
+export const labScripts: readonly string[] = all.filter((name) => !hasHosts(name));
+/** Those that bring several hosts, with an engine each. */
+export const topologyScripts: readonly string[] = all.filter(hasHosts);
 
 /** Runs one on the engine of a host; throws with its account when one of its checks fails. */
 export async function passesIn(
@@ -26,4 +38,33 @@ export async function passesIn(
   });
   match(result.stdout, /all \d+ checks passed; everything is taken down/);
   return result;
+}
+
+export const isAboutStorage = (script: string): boolean => /^(log|volume)-/.test(script);
+
+/** A test for each, one after another on one host with an engine; each leaves the host as it was. */
+export async function testOnDocker(scripts: readonly string[]): Promise<void> {
+  const host = await createHost({ name: 'lab' });
+  test.after(() => host.close());
+  const engine = await startEngine({ version: '20.10', host, images: [] });
+  const leftBehind = async () => ({
+    links: await host.sh('ip -json link | jq -r ".[].ifname"'),
+    tables: await host.sh('nft list tables | grep cleat || true'),
+    namespaces: await host.sh('ip netns list'),
+    mounts: await host.sh('cut -d" " -f5 /proc/self/mountinfo | grep -vE "^/run/(docker/)?netns" | sort'),
+    containers: await engine.docker('ps', '-aq'),
+    networks: await engine.docker('network', 'ls', '--format', '{{.Name}}'),
+    volumes: await engine.docker('volume', 'ls', '-q'),
+  });
+  const before = await leftBehind();
+  // What is built once for this machine serves; what a script starts has its folder here.
+  mkdirSync(`${host.dir}/cache`);
+  for (const entry of readdirSync(cacheDir()))
+    if (entry !== 'quickstart') symlinkSync(join(cacheDir(), entry), join(host.dir, 'cache', entry));
+  for (const script of scripts)
+    test(script, async () => {
+      const { stderr } = await passesIn(host, script, { DOCKER_HOST: 'unix:///run/docker.sock' });
+      match(stderr, /running on Docker 20\.10/);
+      equal(await leftBehind(), before);
+    });
 }
