@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { equal, match } from 'uvu/assert';
 import { cacheDir } from '../../lab/setup/cache.ts';
-import { CommandError, type CommandResult } from '../../plugins/linux/command.ts';
+import { CommandError } from '../../plugins/linux/command.ts';
 import { startEngine } from './engine.ts';
 import { createHost, type Host } from './host.ts';
 
@@ -25,11 +25,7 @@ export const labScripts: readonly string[] = all.filter((name) => !hasHosts(name
 export const topologyScripts: readonly string[] = all.filter(hasHosts);
 
 /** Runs one on the engine of a host; throws with its account when one of its checks fails. */
-export async function passesIn(
-  host: Host,
-  script: string,
-  env: Readonly<Record<string, string>>,
-): Promise<CommandResult> {
+export async function passesIn(host: Host, script: string, env: Readonly<Record<string, string>>): Promise<void> {
   const options = { timeoutMs: 180_000, env: { CLEAT_CACHE: `${host.dir}/cache`, ...env } };
   const result = await host.run(`${labFolder}${script}`, [], options).catch((error: unknown) => {
     if (error instanceof CommandError)
@@ -37,7 +33,6 @@ export async function passesIn(
     throw error;
   });
   match(result.stdout, /all \d+ checks passed; everything is taken down/);
-  return result;
 }
 
 export const isAboutStorage = (script: string): boolean => /^(log|volume)-/.test(script);
@@ -63,8 +58,7 @@ export async function testOnDocker(scripts: readonly string[]): Promise<void> {
     if (entry !== 'quickstart') symlinkSync(join(cacheDir(), entry), join(host.dir, 'cache', entry));
   for (const script of scripts)
     test(script, async () => {
-      const { stderr } = await passesIn(host, script, { DOCKER_HOST: 'unix:///run/docker.sock' });
-      match(stderr, /running on Docker 20\.10/);
+      await passesIn(host, script, { DOCKER_HOST: 'unix:///run/docker.sock' });
       equal(await leftBehind(), before);
     });
 }
