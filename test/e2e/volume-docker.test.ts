@@ -228,7 +228,7 @@ for (const version of engineVersions) {
     assert.ok((Status.limit?.bytes ?? 0) <= 16 * 2 ** 20);
     await docker('volume', 'rm', 'small');
     assert.is(await mountsOfOurs(), '');
-    assert.is(await setup.host.sh('losetup -a | grep state/volumes || true'), '', 'no loop device is left');
+    assert.is(await setup.host.sh(`losetup -a | grep ${setup.host.dir}/ || true`), '', 'no loop device is left');
   });
 
   dockerTest('tmpfs: shared by its holders, kept when asked, gone otherwise', async () => {

@@ -138,7 +138,7 @@ async function ready(
     errors += chunk.toString();
   });
   const said = new Promise<boolean>((resolve) => stdout.once('data', () => resolve(true)));
-  const ok = await deadline(`host ${name} is set up`, 20_000, Promise.race([said, exited.then(() => false)]));
+  const ok = await deadline(`host ${name} is set up`, 60_000, Promise.race([said, exited.then(() => false)]));
   if (!ok) throw new Error(`host ${name} could not be set up: ${errors.trim()}`);
 }
 
