@@ -229,11 +229,15 @@ async function tell(from: Box, all: readonly Box[], { name, v4 }: Net): Promise<
     send('group6', `UDP6-DATAGRAM:[${group.v6}]:5001`),
   ].join('\n');
   const words = ['unicast', 'broadcast', 'group4', 'group6'].map((word) => `${word} ${name} ${from.name}`);
-  await eventually(`all hear ${from.name}`, async () => {
-    await from.sh(script);
-    const heard = await Promise.all(others.map(({ machine, name: to }) => machine.host.sh(`cat /run/heard-${to}`)));
-    return heard.every((text) => words.every((word) => text.includes(word)));
-  });
+  await eventually(
+    `all hear ${from.name}`,
+    async () => {
+      await from.sh(script);
+      const heard = await Promise.all(others.map(({ machine, name: to }) => machine.host.sh(`cat /run/heard-${to}`)));
+      return heard.every((text) => words.every((word) => text.includes(word)));
+    },
+    { timeoutMs: 60_000 },
+  );
 }
 
 test('names are known everywhere, follow a container to another host, and leave no stale answer', async () => {
