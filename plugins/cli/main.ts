@@ -24,12 +24,9 @@ const verbs: Readonly<Record<string, () => Promise<Command<GlobalOptions>>>> = {
 
 const words = hideBin(process.argv);
 // All of them together take half a second: only those are loaded that the line can mean, or all for help and for a wrong word.
-const meant = Object.keys(verbs).filter((verb) => words.includes(verb));
-const commands = await Promise.all(
-  (meant.length > 0 ? meant : Object.keys(verbs)).map((verb) =>
-    (verbs[verb] as () => Promise<Command<GlobalOptions>>)(),
-  ),
-);
+const all = Object.entries(verbs);
+const meant = all.filter(([verb]) => words.includes(verb));
+const commands = await Promise.all((meant.length > 0 ? meant : all).map(([, load]) => load()));
 
 const parser = yargs(words)
   .scriptName('cleat')
