@@ -41,7 +41,7 @@ export class Plugins {
   readonly directories: PluginDirectories;
   readonly #closing = new AbortController();
   readonly #active = new Map<string, Promise<ActivePlugin>>();
-  /** When a name was last looked for in vain. */
+  /** When a name was last looked for in vain, of the last five seconds: names come from clients. */
   readonly #missing = new Map<string, number>();
 
   constructor(directories: PluginDirectories) {
@@ -131,11 +131,16 @@ export class Plugins {
     return attempt;
   }
 
+  #forgetMissing(): void {
+    for (const [name, at] of this.#missing) if (Date.now() - at >= missingMs) this.#missing.delete(name);
+  }
+
   async #find(name: string): Promise<ActivePlugin> {
     let address: PluginAddress;
     try {
-      const isLate = Date.now() - (this.#missing.get(name) ?? 0) < missingMs;
-      address = await discoverPlugin(name, this.directories, isLate ? [] : undefined, this.#closing.signal);
+      this.#forgetMissing();
+      const waits = this.#missing.has(name) ? [] : undefined;
+      address = await discoverPlugin(name, this.directories, waits, this.#closing.signal);
       this.#missing.delete(name);
     } catch (error) {
       this.#missing.set(name, Date.now());
