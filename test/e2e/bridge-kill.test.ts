@@ -6,9 +6,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
-import { type Engine, type EngineVersion, startEngine } from '../support/engine.ts';
+import { type EngineVersion, startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
-import { killUnderLoad } from '../support/kill-rounds.ts';
+import { killUnderLoad, removeEverything } from '../support/kill-rounds.ts';
 import { missing, requires } from '../support/requires.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10');
@@ -77,7 +77,7 @@ test(`${rounds} kills under load of Docker ${version}`, async () => {
     await eventually('the stream goes on', () => stream.output().split('\n').length > lines);
     await stream.kill();
 
-    await removeAll(engine);
+    await removeEverything(engine, 'cleat-bridge', ['one', 'two']);
     await eventually('a clean host', async () => (await leftovers(host)) === clean, {
       timeoutMs: 60_000,
       everyMs: 500,
@@ -129,20 +129,6 @@ function startStream(host: Host) {
 
 function echo(host: Host, port: number): Promise<string> {
   return host.sh(`echo hello | timeout 5 socat -t 1 - TCP4:127.0.0.1:${port},connect-timeout=2`);
-}
-
-async function removeAll(engine: Engine): Promise<void> {
-  const { docker } = engine;
-  await eventually(
-    'the engine to remove everything',
-    async () => {
-      const containers = (await docker('ps', '-aq')).split('\n').filter(Boolean);
-      if (containers.length > 0) await docker('rm', '-f', ...containers);
-      for (const network of ['one', 'two']) await docker('network', 'rm', network).catch(() => '');
-      return (await docker('network', 'ls', '-q', '--filter', 'driver=cleat-bridge')) === '';
-    },
-    { timeoutMs: 120_000, everyMs: 500 },
-  );
 }
 
 function leftovers(host: Host): Promise<string> {

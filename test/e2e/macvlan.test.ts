@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { eventually } from '../support/deadline.ts';
 import type { Host } from '../support/host.ts';
-import { killUnderLoad } from '../support/kill-rounds.ts';
+import { killUnderLoad, removeEverything } from '../support/kill-rounds.ts';
 import { requires } from '../support/requires.ts';
 import {
   containerReaches,
@@ -180,16 +180,7 @@ test(`${rounds} kills of the daemon under run, connect, disconnect and rm: no ha
   await eventually('the stream goes on', () => stream.output().length > lines);
   await stream.kill();
 
-  await eventually(
-    'the engine to remove everything',
-    async () => {
-      const containers = (await docker('ps', '-aq')).split('\n').filter(Boolean);
-      if (containers.length > 0) await docker('rm', '-f', ...containers);
-      for (const network of ['lan', 'second']) await docker('network', 'rm', network).catch(() => '');
-      return (await docker('network', 'ls', '-q', '--filter', 'driver=cleat-macvlan')) === '';
-    },
-    { timeoutMs: 120_000, everyMs: 500 },
-  );
+  await removeEverything(engine, 'cleat-macvlan', ['lan', 'second']);
   await eventually('a clean host', async () => (await leftovers(host)) === '', {
     timeoutMs: 60_000,
     everyMs: 500,

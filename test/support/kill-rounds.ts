@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import type { Daemon } from './daemon.ts';
+import { eventually } from './deadline.ts';
 import type { Engine } from './engine.ts';
 
 export interface KillRounds {
@@ -41,4 +42,18 @@ export async function killUnderLoad({ daemon, engine, rounds, turnOf, whileDown 
   stop = true;
   await Promise.all(load);
   process.stdout.write(`# ${rounds} kills, ${commands} commands, slowest ${(slowestMs / 1000).toFixed(1)} s\n`);
+}
+
+/** All containers, and the networks of that driver, which may hang on something half done for a while. */
+export async function removeEverything({ docker }: Engine, driver: string, networks: readonly string[]): Promise<void> {
+  await eventually(
+    'the engine to remove everything',
+    async () => {
+      const containers = (await docker('ps', '-aq')).split('\n').filter(Boolean);
+      if (containers.length > 0) await docker('rm', '-f', ...containers);
+      for (const network of networks) await docker('network', 'rm', network).catch(() => '');
+      return (await docker('network', 'ls', '-q', '--filter', `driver=${driver}`)) === '';
+    },
+    { timeoutMs: 120_000, everyMs: 500 },
+  );
 }
