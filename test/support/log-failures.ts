@@ -110,6 +110,8 @@ export function failureMatrix(driver: string, address: string, firstPort: number
     await writeNumbered(session, 0, 50);
     await allArrive(server.text, 50);
     await moveTo('127.0.0.2');
+    // An answer is shared for a second by all who ask: resolve-host.ts
+    await pause(1500);
     await server.kill();
     await writeNumbered(session, 50, 100);
     await server.start(`tcp:${here}`);
