@@ -18,6 +18,8 @@ export interface NetworkParts {
   /** In the engine's network namespace, which is the daemon's own. */
   readonly socket: RouteSocket;
   readonly remover: LinkRemover;
+  /** Whether what the endpoint holds may be given to another. */
+  readonly isAbandoned: (endpointId: string) => boolean;
   /** Whether an engine that is there does not know the endpoint, and nothing runs in its sandbox. */
   readonly isForgotten: (endpointId: string) => boolean;
   /** To be called after a network was added: the host's own firewall may have to let it through. */

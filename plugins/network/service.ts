@@ -71,6 +71,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     publisher,
     socket: new RouteSocket(),
     remover: new LinkRemover(),
+    isAbandoned: (id) => whether(isAbandoned, id),
     isForgotten: (id) => whether(isForgotten, id),
     onFirewallUse: () => watch.checkAcceptRules(),
   };

@@ -15,7 +15,6 @@ import { eventually } from '../support/deadline.ts';
 import { startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { missing, requires } from '../support/requires.ts';
-import { cgroupParent } from '../support/run-folder.ts';
 import { createSegment, type Segment } from '../support/segment.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'tun', 'engine-20.10', 'engine-28', 'overlayfs', 'program:conmon');
@@ -102,7 +101,7 @@ function startDocker(version: '20.10' | '28'): StartEngine {
 }
 
 async function startOurs(host: Host): Promise<Machine['docker']> {
-  await startDaemon('shim', host, { args: ['--cgroup-parent', cgroupParent(host.dir)] });
+  await startDaemon('shim', host);
   const env = { DOCKER_HOST: 'unix:///run/cleat/docker.sock' };
   const docker: Machine['docker'] = async (...args) =>
     (await host.run('docker', args, { env, timeoutMs: 60_000 })).stdout.trim();

@@ -71,7 +71,7 @@ async function removeAll(): Promise<void> {
 
 test.before(async () => {
   host = await createHost({ name: 'robust' });
-  shim = await startDaemon('shim', host, { args: ['--cgroup-parent', cgroupParent(host.dir)] });
+  shim = await startDaemon('shim', host);
   const path = '/images/create?fromSrc=-&repo=busybox&tag=latest';
   const { status, body } = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, {
     file: ensureImageArchive('busybox'),

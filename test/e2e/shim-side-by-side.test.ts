@@ -20,7 +20,6 @@ import {
 import { type Engine, startEngine } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
-import { cgroupParent } from '../support/run-folder.ts';
 import type { CliResult } from '../support/shim.ts';
 
 requires('parity-run', 'root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
@@ -38,7 +37,7 @@ test.before(async () => {
   );
   // In the folder that both hosts see.
   shimSocket = `unix://${join(engine.host.dir, 'shim.sock')}`;
-  await startDaemon('shim', host, { args: ['--cgroup-parent', cgroupParent(host.dir), '-H', shimSocket] });
+  await startDaemon('shim', host, { args: ['-H', shimSocket] });
   const archive = join(engine.host.dir, 'busybox.tar');
   await engine.docker('save', '-o', archive, 'busybox');
   const loaded = await inRoot(shimSocket, ['load', '-i', archive]);

@@ -18,13 +18,12 @@ import { moveIn, setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { dnsServiceOptions } from '../../plugins/network/dns/options.ts';
 import { startDns } from '../../plugins/network/dns/start.ts';
 import { ipvlan } from '../../plugins/network/ipvlan/kind.ts';
-import { LanDriver } from '../../plugins/network/lan/driver.ts';
-import { LinkRemover } from '../../plugins/network/link/removal.ts';
 import { AddressGuard } from '../../plugins/network/neighbour/address-guard.ts';
 import { NetworkRegistry } from '../../plugins/network/registry.ts';
 import { openStore } from '../../plugins/store/store.ts';
 import { eventually } from '../support/deadline.ts';
 import { requiresOrGuest } from '../support/guest.ts';
+import { makeLanDriver } from '../support/lan-driver.ts';
 
 await requiresOrGuest('test/integration/dns-ipvlan.test.ts', 'root', 'ipvlan');
 
@@ -49,19 +48,7 @@ test('containers on ipvlan find each other by name, and reach what they found', 
   const registry = new NetworkRegistry();
   const log = pino({ level: 'silent' });
   const guard = new AddressGuard({ log, defend: () => {} });
-  const driver = new LanDriver(ipvlan, {
-    store,
-    socket,
-    registry,
-    remover: new LinkRemover(),
-    services: dnsServiceOptions,
-    guard,
-    leases: { findMtu: () => undefined, nameServers: () => [], isStandIn: () => false, onChange: () => {} },
-    isForgotten: () => false,
-    parentUsers: () => [],
-    log,
-    // What bridges need, this driver does not touch.
-  } as never);
+  const driver = makeLanDriver(ipvlan, { store, socket, registry, services: dnsServiceOptions, guard });
   const resolvConf = join(folder, 'resolv.conf');
   writeFileSync(resolvConf, 'nameserver 127.0.0.11\n');
   const dns = startDns(

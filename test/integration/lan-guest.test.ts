@@ -11,14 +11,13 @@ import * as assert from 'uvu/assert';
 import { RouteSocket, runCommand } from '../../plugins/linux/index.ts';
 import { moveIn, setDefaultRoutes } from '../../plugins/linux/sandbox-link.ts';
 import { ipvlan } from '../../plugins/network/ipvlan/kind.ts';
-import { LanDriver, type LanKind } from '../../plugins/network/lan/driver.ts';
+import type { LanDriver, LanKind } from '../../plugins/network/lan/driver.ts';
 import { parentName } from '../../plugins/network/lan/parent.ts';
-import { LinkRemover } from '../../plugins/network/link/removal.ts';
 import { macvlan } from '../../plugins/network/macvlan/kind.ts';
 import { AddressGuard } from '../../plugins/network/neighbour/address-guard.ts';
-import { NetworkRegistry } from '../../plugins/network/registry.ts';
 import { openStore, type Store } from '../../plugins/store/store.ts';
 import { requiresOrGuest } from '../support/guest.ts';
+import { makeLanDriver } from '../support/lan-driver.ts';
 
 await requiresOrGuest('test/integration/lan-guest.test.ts', 'root', 'ipvlan', 'vlan', 'dummy', 'macvlan');
 
@@ -62,31 +61,17 @@ test.after.each(async ({ folder, store, socket, guard }) => {
 });
 
 function driverOf(kind: LanKind, context: Context): LanDriver {
-  const { store, socket } = context;
-  const log = { info: () => {}, warn: () => {} };
-  const parts = {
+  const { store, socket, guard } = context;
+  const driver = makeLanDriver(kind, {
     store,
     socket,
-    registry: new NetworkRegistry(),
-    remover: new LinkRemover(),
-    services: { network: {}, endpoint: {} },
-    guard: context.guard,
-    leases: {
-      findMtu: () => undefined,
-      nameServers: () => [],
-      isStandIn: () => false,
-      parkOn: () => {},
-      onChange: () => {},
-    },
-    isForgotten: () => false,
-    parentUsers: (parent: string, except: string) =>
+    guard,
+    parentUsers: (parent, except) =>
       context.drivers
         .flatMap((one) => one.networks())
         .filter(({ wish, record }) => parentName(wish) === parent && record.networkId !== except)
         .map(({ record, mode }) => ({ networkId: record.networkId, mode })),
-    log,
-  };
-  const driver = new LanDriver(kind, parts as never);
+  });
   context.drivers.push(driver);
   return driver;
 }

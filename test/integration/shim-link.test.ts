@@ -7,7 +7,6 @@ import { eventually } from '../support/deadline.ts';
 import { callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
-import { cgroupParent } from '../support/run-folder.ts';
 
 requires('root', 'overlayfs', 'bridge', 'nftables', 'program:conmon');
 
@@ -42,7 +41,7 @@ test.before(async () => {
   host = await createHost({ name: 'link' });
   networkd = await startDaemon('networkd', host);
   await startDaemon('shim', host, {
-    args: ['--cgroup-parent', cgroupParent(host.dir), '--icc=false', '--log-driver', 'none', '--bip', '192.0.2.1/24'],
+    args: ['--icc=false', '--log-driver', 'none', '--bip', '192.0.2.1/24'],
   });
   const path = '/images/create?fromSrc=-&repo=busybox';
   const loaded = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, {

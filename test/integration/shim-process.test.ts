@@ -11,7 +11,6 @@ import { callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { busyboxLayer, dockerArchive } from '../support/image-archive.ts';
 import { requires } from '../support/requires.ts';
-import { cgroupParent } from '../support/run-folder.ts';
 
 requires('root', 'overlayfs', 'program:conmon', 'program:openssl');
 
@@ -51,8 +50,6 @@ async function runSleeper(name: string, more: Readonly<Record<string, unknown>> 
 async function stateOf(name: string): Promise<{ Status: string; Pid: number }> {
   return ((await api('GET', `/containers/${name}/json`)).body as { State: { Status: string; Pid: number } }).State;
 }
-
-const shimArgs = () => ['--cgroup-parent', cgroupParent(host.dir)];
 
 test('sockets appear when it answers and go when it ends', async () => {
   const shim = await startDaemon('shim', host, { args: ['--pidfile', '/run/shim.pid', '--group', '12345'] });
@@ -119,7 +116,7 @@ test('SIGHUP takes over what may change, and a broken file changes nothing', asy
 });
 
 test('containers go on while the shim does not, and it finds them again', async () => {
-  const shim = await startDaemon('shim', host, { args: shimArgs() });
+  const shim = await startDaemon('shim', host);
   await runSleeper('kept');
   const { Pid } = await stateOf('kept');
   for (const end of ['stop', 'kill'] as const) {
@@ -132,7 +129,7 @@ test('containers go on while the shim does not, and it finds them again', async 
 });
 
 test('a running request is finished, a stream of events ends', async () => {
-  const shim = await startDaemon('shim', host, { args: shimArgs() });
+  const shim = await startDaemon('shim', host);
   await runSleeper('slow');
   const events = openEvents();
   await eventually('somebody listens', async () => (await infoField('NEventsListener')) === 1);
@@ -163,7 +160,7 @@ function openEvents(): { text(): string; readonly ended: Promise<void> } {
 
 test('without live-restore they stop with it, and come back by their policy', async () => {
   const shim = await startDaemon('shim', host, {
-    args: [...shimArgs(), '--live-restore=false', '--shutdown-timeout=0'],
+    args: ['--live-restore=false', '--shutdown-timeout=0'],
   });
   await runSleeper('always', { RestartPolicy: { Name: 'always' } });
   const { Pid } = await stateOf('always');

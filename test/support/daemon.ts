@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { eventually } from './deadline.ts';
 import type { Host } from './host.ts';
 import type { Exit, HostProcess } from './process.ts';
+import { cgroupParent } from './run-folder.ts';
 
 export type DaemonName = 'networkd' | 'volumed' | 'logd' | 'shim';
 
@@ -54,7 +55,10 @@ export async function startDaemon(name: DaemonName, host: Host, options: DaemonO
   const config = join(host.dir, `${name}.json`);
   writeFileSync(config, JSON.stringify(options.config ?? {}));
   const common = ['--run-dir', folders.runDir, '--state-dir', folders.stateDir, '--plugin-dir', folders.pluginDir];
-  const flags = [...common, '--config', config, '--log-level', options.logLevel ?? 'debug', ...(options.args ?? [])];
+  // What its containers leave behind is then removed with the host.
+  const own = name === 'shim' ? ['--cgroup-parent', cgroupParent(host.dir)] : [];
+  const more = [...own, ...(options.args ?? [])];
+  const flags = [...common, '--config', config, '--log-level', options.logLevel ?? 'debug', ...more];
   let process: HostProcess | undefined;
   let earlierLog = '';
   const current = (): HostProcess => {

@@ -3,7 +3,6 @@ import { CommandError } from '../../plugins/linux/command.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
 import type { Engine } from './engine.ts';
 import type { RunOptions } from './host.ts';
-import { cgroupParent } from './run-folder.ts';
 
 export interface CliResult {
   readonly code: number;
@@ -22,8 +21,7 @@ const socket = 'unix:///run/cleat/docker.sock';
 
 /** In the engine's host: the same files, the same version of the docker command. */
 export async function startShim(engine: Engine, options: DaemonOptions = {}): Promise<Shim> {
-  const args = ['--cgroup-parent', cgroupParent(engine.host.dir), ...(options.args ?? [])];
-  const daemon = await startDaemon('shim', engine.host, { ...options, args });
+  const daemon = await startDaemon('shim', engine.host, options);
   const dockerWith: Shim['dockerWith'] = (runOptions, ...args) =>
     runCli(engine, { ...runOptions, env: { ...runOptions.env, DOCKER_HOST: socket } }, args);
   return { daemon, dockerWith, docker: (...args) => dockerWith({}, ...args) };

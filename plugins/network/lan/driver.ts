@@ -22,7 +22,7 @@ import type {
 } from '../../sdk/network-plugin.ts';
 import { type OptionSchema, parseOptions } from '../../sdk/options.ts';
 import { macFromAddress } from '../link/mac.ts';
-import { containerEndName } from '../link/names.ts';
+import { containerEndName, networkKey } from '../link/names.ts';
 import type { AddressGuard } from '../neighbour/address-guard.ts';
 import { announceInside } from '../neighbour/announce.ts';
 import type { NetworkParts } from '../parts.ts';
@@ -440,8 +440,21 @@ export class LanDriver implements NetworkDriver {
         hint: `create the network with --aux-address host=${own} or an --ip-range apart from it`,
       });
     }
+    for (const address of wanted) this.#refuseHeld(address, record.networkId, index);
     const next = nextAddresses([record.address, record.addressIPv6]);
     await this.parts.guard.ask({ link: index, mac }, wanted, next, signal);
+  }
+
+  /** Within one network the IPAM driver sees to it; another network of the same parent has one of its own. */
+  #refuseHeld(address: string, networkId: string, parent: number): void {
+    const { guard, registry, isAbandoned } = this.parts;
+    const holder = registry.findEndpoint(guard.holder(parent, address) ?? '');
+    if (holder === undefined || holder.networkId === networkId || isAbandoned(holder.endpointId)) return;
+    throw new PluginError(
+      'NET_ADDRESS_DUPLICATE',
+      `address ${address} is in use on this host, by the endpoint ${holder.endpointId.slice(0, 12)} of the network ${networkKey(holder.networkId)} on the same parent`,
+      { hint: 'choose another with --ip, or give each network an --ip-range of its own' },
+    );
   }
 
   #chooseMac(given: string | undefined, address: string | undefined): string | undefined {

@@ -115,6 +115,11 @@ export class AddressGuard {
     this.#listen(link)?.held.set(held.address, held);
   }
 
+  /** The endpoint of this host that has the address on that link: it does not hear questions from its own parent. */
+  holder(link: number, address: string): string | undefined {
+    return this.#ears.get(link)?.held.get(address)?.endpointId;
+  }
+
   /** Throws NET_ADDRESS_DUPLICATE when somebody has claimed an address of the endpoint since it was asked for. */
   check(endpointId: string): void {
     const conflict = this.conflicts().find((one) => one.endpointId === endpointId);
