@@ -8,6 +8,7 @@ import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, startEngine, usualEngines } from '../support/engine.ts';
 import { createHost, type Host } from '../support/host.ts';
+import { type LogReceiver, logReceiver } from '../support/log-receiver.ts';
 import { requires } from '../support/requires.ts';
 
 requires('root');
@@ -210,17 +211,62 @@ for (const version of usualEngines) {
     );
   };
 
-  test(title('the engine is killed and comes back with live-restore; so does the daemon'), async () => {
-    const id = await run('cleat-json-file', ['max-size=20k', 'max-file=50'], counter);
-    await eventually('it logs', async () => (await numbersOf(id)).length > 100);
+  /** One port for each remote driver. */
+  const remotes = [
+    ['cleat-syslog', 'syslog-address', 5100],
+    ['cleat-gelf', 'gelf-address', 5101],
+  ] as const;
+  const runRemote = (script: string, ...options: readonly string[]): Promise<string[]> =>
+    Promise.all(
+      remotes.map(([driver, option, port]) => run(driver, [`${option}=tcp://127.0.0.1:${port}`, ...options], script)),
+    );
+  const arrived = (server: LogReceiver, port: number): string =>
+    Buffer.concat(server.arrivals().flatMap(({ at, data }) => (at === `tcp:${port}` ? [data] : []))).toString('latin1');
+
+  test(title('the engine is killed and comes back with live-restore; so do the daemon and the servers'), async () => {
+    const server = logReceiver(host);
+    const places = remotes.map(([, , port]) => `tcp:${port}`);
+    await server.start(...places);
+    const ids = [await run('cleat-json-file', ['max-size=20k', 'max-file=50'], counter), ...(await runRemote(counter))];
+    for (const id of ids) await eventually('it logs', async () => (await numbersOf(id)).length > 100);
     await engine.kill();
     await engine.start();
     await logd.kill();
+    await server.kill();
     await logd.start();
     await logd.stop();
+    await server.start(...places);
     await logd.start();
-    await complete(id);
-    await engine.docker('rm', '-f', id);
+    for (const id of ids) await complete(id);
+    for (const [driver, , port] of remotes) {
+      await eventually(
+        `${driver} has sent every line`,
+        () => new Set([...arrived(server, port).matchAll(/\bn (\d+)\b/g)].map(([, number]) => number)).size === 4000,
+        { timeoutMs: 60_000, everyMs: 300 },
+      );
+    }
+    await engine.docker('rm', '-f', ...ids);
+    await server.kill();
+  });
+
+  test(title('a line of a megabyte is one message at the servers'), async () => {
+    const server = logReceiver(host);
+    await server.start(...remotes.map(([, , port]) => `tcp:${port}`));
+    const ids = await runRemote('head -c 1000000 /dev/zero | tr "\\0" x; echo; echo behind');
+    await engine.docker('wait', ...ids);
+    for (const [driver, , port] of remotes) {
+      await eventually(`${driver} has sent it`, () => arrived(server, port).includes('behind'), { timeoutMs: 60_000 });
+      assert.equal(
+        arrived(server, port)
+          .match(/x{1000,}/g)
+          ?.map(({ length }) => length),
+        [1_000_000],
+        driver,
+      );
+    }
+    for (const id of ids) assert.is((await engine.docker('logs', id)).length, 1_000_000 + '\nbehind'.length);
+    await engine.docker('rm', ...ids);
+    await server.kill();
   });
 
   test(title('the log of a removed container goes, that of a stopped one stays'), async () => {
