@@ -220,8 +220,14 @@ for (const version of usualEngines) {
     Promise.all(
       remotes.map(([driver, option, port]) => run(driver, [`${option}=tcp://127.0.0.1:${port}`, ...options], script)),
     );
+  /** Connection by connection: what has not been confirmed yet of an earlier container comes over another one. */
   const arrived = (server: LogReceiver, port: number): string =>
-    Buffer.concat(server.arrivals().flatMap(({ at, data }) => (at === `tcp:${port}` ? [data] : []))).toString('latin1');
+    server
+      .arrivals()
+      .filter(({ at }) => at === `tcp:${port}`)
+      .sort((one, other) => (one.connection ?? 0) - (other.connection ?? 0))
+      .map(({ data }) => data.toString('latin1'))
+      .join('');
 
   test(title('the engine is killed and comes back with live-restore; so do the daemon and the servers'), async () => {
     const server = logReceiver(host);
