@@ -53,6 +53,19 @@ test('links and entries that go are made again; a restart finds what has changed
     await one.sh('ip link del $(ip -o link show type bridge | grep -o "cl-[0-9a-f]*" | head -1)');
     await knows(a, '10.9.0.130 all');
 
+    const [, mac] =
+      /^10\.9\.0\.130 dev cl-\S+ lladdr (\S+)/m.exec(await one.sh('ip -4 neigh show nud permanent')) ?? [];
+    const told = () => [...a.daemon.log().matchAll(/entries that somebody changed were put right/g)].length;
+    const before = told();
+    await one.sh(
+      `bridge fdb del ${mac} dev ${cx} self
+       bridge fdb del ${mac} dev ${cx} master
+       bridge fdb del 00:00:00:00:00:00 dev ${cx} dst 192.0.2.2
+       ip neigh flush 10.9.0.130 nud permanent`,
+    );
+    await eventually('a line in the log', () => told() > before);
+    await knows(a, '10.9.0.130 all');
+
     // While the first daemon is away, one container goes and another comes.
     await a.daemon.kill();
     await b.client.network.leave({ networkId: b.networkId, endpointId: first });

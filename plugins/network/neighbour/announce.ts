@@ -4,7 +4,7 @@
  * The engine moves the link after the join has been answered, so this waits for it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { listLinks } from '../../linux/netlink/link.ts';
+import { type Link, listLinks } from '../../linux/netlink/link.ts';
 import { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { type Netns, openNetns } from '../../linux/netns.ts';
 import { ETH_P_ARP, ETH_P_IPV6, PacketSocket } from '../../linux/packet-socket.ts';
@@ -80,12 +80,22 @@ function look({ sandboxKey, endpointId }: Announced): InsideLink | undefined {
   }
 }
 
-function announce({ sandboxKey, addresses }: Announced, { index, mac }: InsideLink): void {
+function announce({ sandboxKey, addresses }: Announced, link: InsideLink): void {
   using netns = openNetns(sandboxKey);
+  announceOn(link, addresses, netns);
+}
+
+/** Says on the link that the addresses have its MAC. Throws ENETDOWN. */
+export function announceOn(
+  { index, mac }: Pick<Link, 'index' | 'mac'>,
+  addresses: readonly string[],
+  netns?: Netns,
+): void {
   const onPacket = () => {};
   for (const address of addresses) {
     const v6 = address.includes(':');
-    using socket = new PacketSocket({ netns, link: index, protocol: v6 ? ETH_P_IPV6 : ETH_P_ARP, onPacket });
+    const protocol = v6 ? ETH_P_IPV6 : ETH_P_ARP;
+    using socket = new PacketSocket({ link: index, protocol, onPacket, ...(netns && { netns }) });
     if (v6) socket.send(multicastMac(allNodes), encodeAnnouncement(address, mac));
     else socket.send(everybody, encodeArpRequest({ senderMac: mac, senderIp: address, targetIp: address }));
   }

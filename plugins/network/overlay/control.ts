@@ -37,6 +37,8 @@ export interface OverlayPeerRow {
   /** Milliseconds; null: not known. */
   readonly rttMs: number | null;
   readonly heardMs: number | null;
+  /** By which the network's packets go there. */
+  readonly way: 'vxlan' | 'direct' | 'tunnel';
   /** Of test packets by the way that the network's frames take; null: not tested (encrypted networks are not). */
   readonly latencyMs: number | null;
   /** 0 to 1. */
@@ -107,8 +109,9 @@ function storeRows(planes: Planes): StoreStatus[] {
 
 function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeerRow[] {
   const status = new Map(planes.peers().map((one) => [one.peer, one]));
-  return [...driver.members.values()].flatMap(({ options, underlay, remotes }) =>
-    (options.store ? remotes.map(({ host }) => host) : options.peers)
+  return [...driver.members.values()].flatMap((member) => {
+    const { options, underlay, remotes } = member;
+    return (options.store ? remotes.map(({ host }) => host) : options.peers)
       .filter((peer) => peer !== underlay?.address)
       .map((peer) => {
         const one = status.get(peer);
@@ -122,6 +125,11 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
           state: one?.state ?? 'unknown',
           rttMs: one?.rttMs === undefined ? null : Math.round(one.rttMs * 1000) / 1000,
           heardMs: one?.heardMs ?? null,
+          way: options.encrypted
+            ? ('tunnel' as const)
+            : member.isDirect(peer)
+              ? ('direct' as const)
+              : ('vxlan' as const),
           latencyMs: path?.latencyMs === undefined ? null : Math.round(path.latencyMs * 1000) / 1000,
           loss: path?.loss === undefined ? null : Math.round(path.loss * 1000) / 1000,
           pathMtu: path?.mtu ?? null,
@@ -130,8 +138,8 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
           endpoints: remote?.endpoints.length ?? 0,
           problem: remote?.problem ?? (refused || (path ? prober.problem(peer) : '')),
         };
-      }),
-  );
+      });
+  });
 }
 
 function seconds(ms: number | undefined): number | null {

@@ -48,7 +48,9 @@ export class OverlayDriver extends BridgeDriver {
       const options = readOverlayOptions(record.options, parts.config());
       const mtu = plan.mtu ?? findMtu(parts, options);
       // The same gateway everywhere: a container that moves finds the one that it knows.
-      return { ...plan, mtu, macAddress: macFromId(`cleat-overlay ${options.name}`) };
+      const macAddress = macFromId(`cleat-overlay ${options.name}`);
+      if (!options.direct) return { ...plan, mtu, macAddress };
+      return { ...plan, mtu, macAddress, rules: (whole) => ({ ...plan.rules(whole), direct: true }) };
     };
     super({ ...parts, kind: { records: 'overlay', refine } });
     this.#parts = parts;
@@ -72,6 +74,7 @@ export class OverlayDriver extends BridgeDriver {
     const { config, socket } = this.#parts;
     const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
+    if (options.direct) this.#refuseDirect(request);
     const parts = this.#parts.member(options);
     const { position } = findOwnUnderlay(socket, options, config());
     if (!options.store && !options.allocated)
@@ -129,8 +132,7 @@ export class OverlayDriver extends BridgeDriver {
   checkMembers(): void {
     for (const member of this.members.values()) {
       try {
-        if (!member.isWhole()) member.open();
-        else member.settle();
+        member.check();
       } catch (error) {
         this.#parts.log.warn(
           { err: error, network: member.options.name },
@@ -158,6 +160,16 @@ export class OverlayDriver extends BridgeDriver {
         hint: 'remove that network, or choose another cleat.network or cleat.vni',
       });
     }
+  }
+
+  /** What is routed passes by the host, and not by the ports of the bridge that keep containers apart. */
+  #refuseDirect({ internal, options }: CreateNetworkRequest): void {
+    const { interContainer } = parseNetworkOptions(options, this.#parts.services);
+    const other = internal ? '--internal' : interContainer ? undefined : 'com.docker.network.bridge.enable_icc=false';
+    if (other === undefined) return;
+    throw new PluginError('PROTO_OPTION', `cleat-overlay: cleat.direct and ${other} exclude each other`, {
+      hint: 'leave one of them away',
+    });
   }
 
   async #checkAddress(member: Member, address: string): Promise<void> {

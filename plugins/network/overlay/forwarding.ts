@@ -7,8 +7,16 @@
  *     FDB of the VXLAN             MAC → the other host
  *
  * and one all-zero entry of the VXLAN for every host of the network: broadcast, multicast and unknown frames go to each.
+ *
+ * Of hosts that are reached directly, beside these:
+ *
+ *     route                        range → the other host
+ *     neighbour on the bridge      address → the bridge's own MAC: frames to it go to this host, which routes
+ *     proxy on the bridge          address            answers ARP and ND in place of neigh_suppress, which knows no MAC of the bridge
  */
 import { isKernelError } from '../../linux/errors.ts';
+import { ipBytes, ipText } from '../../linux/netlink/address-bytes.ts';
+import { getLink } from '../../linux/netlink/link.ts';
 import {
   appendFdbEntry,
   deleteFdbEntry,
@@ -18,11 +26,15 @@ import {
   replaceFdbEntry,
   replaceNeighbour,
 } from '../../linux/netlink/neighbour.ts';
+import { addRoute, deleteRoute, listRoutes, RT_TABLE_MAIN } from '../../linux/netlink/route.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import type { Request } from '../../linux/netlink/socket.ts';
+import { type Cidr, cidrHasCidr, parseCidr } from '../address/cidr.ts';
 
 export interface RemoteAddress {
   readonly addresses: readonly string[];
+  /** Those of them that a route leads to. */
+  readonly routed: readonly string[];
   readonly mac: string;
   /** The host's address on the underlay. */
   readonly host: string;
@@ -32,10 +44,29 @@ export interface Destinations {
   /** Hosts that have the network. */
   readonly hosts: readonly string[];
   readonly remotes: readonly RemoteAddress[];
+  readonly routes: readonly DirectRoute[];
+}
+
+export interface DirectRoute {
+  /** CIDR. */
+  readonly destination: string;
+  readonly gateway: string;
+  readonly link: number;
+}
+
+export interface ForwardingLinks {
+  readonly vxlan: number;
+  readonly bridge: number;
+  /** Subnets in which there may be routes. */
+  readonly routed: readonly Cidr[];
 }
 
 const everybody = '00:00:00:00:00:00';
 const batch = 256;
+/** Who made our routes (rtm_protocol), and their metric, by which nobody else's are replaced: the letter c. */
+const protocol = 99;
+
+const passing = ['ENOENT', 'EEXIST', 'ENODEV', 'ESRCH', 'ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'];
 
 /** kind|key|value → how to make it and how to take it away. */
 interface Entry {
@@ -43,11 +74,20 @@ interface Entry {
   readonly remove: Request;
   /** Entries that only one value is possible for: a new one takes the place of the old one. */
   readonly slot: string;
+  readonly proxied?: string;
+}
+
+/** How many entries were made and taken away. */
+export interface Settled {
+  readonly added: number;
+  readonly removed: number;
+  /** Addresses that the bridge answers for from now on. */
+  readonly answered: readonly string[];
 }
 
 export class Forwarding {
   readonly #socket: RouteSocket;
-  #links: { readonly vxlan: number; readonly bridge: number } | undefined;
+  #links: (ForwardingLinks & { readonly mac: string }) | undefined;
   #present = new Map<string, Entry>();
 
   constructor(socket: RouteSocket) {
@@ -55,8 +95,9 @@ export class Forwarding {
   }
 
   /** Reads what the kernel has: at start, and when somebody may have changed it. */
-  load(vxlan: number, bridge: number): void {
-    this.#links = { vxlan, bridge };
+  load(links: ForwardingLinks): void {
+    const { vxlan, bridge, routed } = links;
+    this.#links = { ...links, mac: getLink(this.#socket, bridge).mac };
     this.#present = new Map();
     const note = (entry: [string, Entry]) => this.#present.set(...entry);
     for (const { mac, destination, table, lifetime } of listFdb(this.#socket, { link: vxlan })) {
@@ -66,20 +107,30 @@ export class Forwarding {
     for (const { address, mac, state } of listNeighbours(this.#socket, { link: bridge })) {
       if (state === 'permanent' && mac !== undefined) note(neighbourEntry(bridge, address, mac));
     }
+    if (routed.length === 0) return;
+    for (const route of ourRoutes(this.#socket, routed)) note(routeEntry(route));
+    for (const { address } of listNeighbours(this.#socket, { link: bridge, proxy: true }))
+      note(proxyEntry(bridge, address));
   }
 
   /** Brings the kernel to what is wanted. With `keep`, what is not wanted stays: who said it may not have spoken yet. */
-  settle({ hosts, remotes }: Destinations, keep = false): { readonly added: number; readonly removed: number } {
-    if (this.#links === undefined) return { added: 0, removed: 0 };
-    const { vxlan, bridge } = this.#links;
+  settle({ hosts, remotes, routes }: Destinations, keep = false): Settled {
+    if (this.#links === undefined) return { added: 0, removed: 0, answered: [] };
+    const { vxlan, bridge, mac: gateway } = this.#links;
     const slots = new Map<string, [string, Entry]>();
     // Of two that claim one slot the kernel has the later one, and so do we.
     const want = (entry: [string, Entry]) => slots.set(entry[1].slot, entry);
     for (const host of hosts) want(tunnelEntry(vxlan, everybody, host));
-    for (const { mac, host, addresses } of remotes) {
+    // Before the answers that lead containers to them.
+    for (const route of routes) want(routeEntry(route));
+    for (const { mac, host, addresses, routed } of remotes) {
       want(tunnelEntry(vxlan, mac, host));
       want(portEntry(vxlan, mac));
-      for (const address of addresses) want(neighbourEntry(bridge, address, mac));
+      for (const address of addresses) {
+        const direct = routed.includes(address);
+        if (direct) want(proxyEntry(bridge, address));
+        want(neighbourEntry(bridge, address, direct ? gateway : mac));
+      }
     }
     const wanted = new Map(slots.values());
     const gone = [...this.#present].filter(([key, { slot }]) => !wanted.has(key) && (!keep || slots.has(slot)));
@@ -89,7 +140,16 @@ export class Forwarding {
     for (const [key] of gone) this.#present.delete(key);
     this.#run(fresh.map(([, entry]) => entry.add));
     for (const [key, entry] of fresh) this.#present.set(key, entry);
-    return { added: fresh.length, removed: gone.length };
+    const answered = fresh.flatMap(([, { proxied }]) => proxied ?? []);
+    return { added: fresh.length, removed: gone.length, answered };
+  }
+
+  /** What does not go with the links. */
+  close(): void {
+    const routes = [...this.#present.values()].filter(({ slot }) => slot.startsWith('route '));
+    this.#run(routes.map(({ remove }) => remove));
+    this.#present = new Map();
+    this.#links = undefined;
   }
 
   get size(): number {
@@ -100,10 +160,48 @@ export class Forwarding {
     for (let at = 0; at < requests.length; at += batch) {
       for (const error of this.#socket.attempt(requests.slice(at, at + batch))) {
         // A link that went away took its entries along; whoever rebuilds it loads anew.
-        if (error && !['ENOENT', 'EEXIST', 'ENODEV'].some((name) => isKernelError(error, name))) throw error;
+        if (error && !isKernelError(error, ...passing)) throw error;
       }
     }
   }
+}
+
+/** In the spelling of what is read back: IPv6 has several for one address. */
+function asKernel(address: string): string {
+  return ipText(ipBytes(address));
+}
+
+/** Takes away routes of ours that lie in none of the subnets: those of networks that no record knows any more. */
+export function dropStrayRoutes(socket: RouteSocket, known: readonly Cidr[]): void {
+  const strays = listRoutes(socket, { table: RT_TABLE_MAIN }).filter(
+    (route) => route.protocol === protocol && !known.some((pool) => cidrHasCidr(pool, parseCidr(route.destination))),
+  );
+  socket.attempt(
+    strays.map(({ destination, link, metric }) =>
+      deleteRoute({ destination, metric, protocol, ...(link && { link }) }),
+    ),
+  );
+}
+
+function ourRoutes(socket: RouteSocket, pools: readonly Cidr[]): DirectRoute[] {
+  return listRoutes(socket, { table: RT_TABLE_MAIN }).flatMap(({ destination, gateway, link, protocol: by }) => {
+    const ours = by === protocol && pools.some((pool) => cidrHasCidr(pool, parseCidr(destination)));
+    return ours && gateway !== undefined && link !== undefined ? [{ destination, gateway, link }] : [];
+  });
+}
+
+function routeEntry(route: DirectRoute): [string, Entry] {
+  const { destination, gateway, link } = route;
+  const whole = { ...route, metric: protocol, protocol };
+  const slot = `route ${destination}`;
+  return [`${slot} ${gateway} ${link}`, { add: addRoute(whole), remove: deleteRoute(whole), slot }];
+}
+
+function proxyEntry(link: number, given: string): [string, Entry] {
+  const address = asKernel(given);
+  const entry = { link, address, proxy: true };
+  const key = `proxy ${address}`;
+  return [key, { add: replaceNeighbour(entry), remove: deleteNeighbour(entry), slot: key, proxied: address }];
 }
 
 function tunnelEntry(link: number, mac: string, destination: string): [string, Entry] {
@@ -120,7 +218,8 @@ function portEntry(link: number, mac: string): [string, Entry] {
   return [key, { add: replaceFdbEntry(entry), remove: deleteFdbEntry(entry), slot: key }];
 }
 
-function neighbourEntry(link: number, address: string, mac: string): [string, Entry] {
+function neighbourEntry(link: number, given: string, mac: string): [string, Entry] {
+  const address = asKernel(given);
   const add = replaceNeighbour({ link, address, mac });
   return [
     `neighbour ${address} ${mac}`,

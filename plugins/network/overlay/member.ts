@@ -3,18 +3,22 @@
  * into the kernel and into the names.
  */
 import { isKernelError } from '../../linux/errors.ts';
-import { findLink } from '../../linux/netlink/link.ts';
+import { findLink, type Link } from '../../linux/netlink/link.ts';
+import { getRoute } from '../../linux/netlink/route.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
-import { type Cidr, cidrHasIp, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
-import { formatIp } from '../address/ip.ts';
+import { type Cidr, cidrHasIp, formatCidr, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
+import { findIp, formatIp } from '../address/ip.ts';
+import { findMac, isUnicastMac } from '../address/mac.ts';
 import type { BridgePlan } from '../bridge/plan.ts';
 import type { Directory } from '../dns/directory.ts';
 import { vxlanName } from '../link/names.ts';
+import { announceOn } from '../neighbour/announce.ts';
 import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
 import type { OverlayConfig } from './config.ts';
 import type { ControlPlane, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import { ensureVxlan, removeVxlan } from './device.ts';
-import { Forwarding } from './forwarding.ts';
+import { type Direct, directRanges, readDirect } from './direct/direct.ts';
+import { type DirectRoute, Forwarding, type RemoteAddress } from './forwarding.ts';
 import { groupsText, Multicast, readGroupsText } from './multicast.ts';
 import { localNames, remoteContribution } from './names.ts';
 import type { OverlayOptions } from './options.ts';
@@ -30,6 +34,7 @@ export interface MemberParts {
   readonly plane: ControlPlane;
   readonly config: () => OverlayConfig;
   readonly tunnel: Tunnel;
+  readonly direct: Direct;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -54,6 +59,14 @@ export class Member {
   readonly #told = new Map<string, string>();
   #toldAttributes = '';
   #underlay: Underlay | undefined;
+  /** The link to the underlay, where hosts on its segment are reached directly. */
+  #segment: Link | undefined;
+  /** Host → whether it is on the segment. */
+  readonly #near = new Map<string, boolean>();
+  /** To be said once more: what the other host did not know yet it may have asked everybody for, by its container's own MAC. */
+  readonly #answered = new Set<string>();
+  /** Host → ranges that are routed to it. */
+  #direct: ReadonlyMap<string, readonly Cidr[]> = new Map();
   #remotes: readonly RemoteHost[] = [];
   /** What each host brought into the names last. */
   #named = new Map<string, string>();
@@ -102,11 +115,34 @@ export class Member {
       noChecksum: encrypted,
     });
     this.#underlay = underlay;
-    this.#forwarding.load(vxlan.index, vxlan.master);
+    this.#lookAround();
+    this.#load(vxlan);
     this.#multicast.load(vxlan.index, vxlan.master);
     this.askGroups();
     if (moved) this.#announce();
     this.settle();
+  }
+
+  /** Looks after what others may have taken away or changed. Throws what `open` does. */
+  check(): void {
+    const vxlan = findLink(this.#parts.socket, vxlanName(this.options.vni));
+    if (!vxlan || !this.#isWhole(vxlan)) {
+      this.open();
+      return;
+    }
+    if (this.options.direct) {
+      this.#underlay = findOwnUnderlay(this.#parts.socket, this.options, this.#parts.config());
+      this.#lookAround();
+      this.tellAttributes();
+      const again = [...this.#answered].filter((address) =>
+        this.#remotes.some(({ host }) => this.isDirect(host, address)),
+      );
+      this.#answer(again);
+      this.#answered.clear();
+    }
+    this.settle();
+    this.#load(vxlan);
+    this.settle('entries that somebody changed were put right');
   }
 
   /** Agrees with the other hosts on what the network is, where there is a store. Throws NET_OVERLAY_DIFFERS, NET_OVERLAY_STORE. */
@@ -169,14 +205,41 @@ export class Member {
   }
 
   /** Whether the kernel still has the network's links as they were. */
-  isWhole(): boolean {
-    const vxlan = findLink(this.#parts.socket, vxlanName(this.options.vni));
+  #isWhole(vxlan: Link): boolean {
     const bridge = findLink(this.#parts.socket, this.plan.bridge);
-    return this.#underlay !== undefined && vxlan?.up === true && vxlan.master === bridge?.index;
+    return this.#underlay !== undefined && vxlan.up && vxlan.master === bridge?.index;
+  }
+
+  /** What the kernel has, as it is now. */
+  #load({ index: vxlan, master: bridge }: Link): void {
+    this.#forwarding.load({ vxlan, bridge, routed: this.options.direct ? this.#routedPools() : [] });
+  }
+
+  /** Finds the segment, and has the firewall know of it. Throws NET_FIREWALL. */
+  #lookAround(): void {
+    const { socket, direct } = this.#parts;
+    if (!this.options.direct || !this.#underlay) return;
+    const { link, family } = this.#underlay;
+    this.#near.clear();
+    const found = findLink(socket, link);
+    const mac = findMac(found?.mac ?? '');
+    this.#segment = mac !== undefined && isUnicastMac(mac) ? found : undefined;
+    if (!this.#segment) return;
+    const pools = this.#routedPools().map(formatCidr);
+    direct.open(this.options.name, { bridge: this.plan.bridge, link: this.#segment.name, family, pools });
+  }
+
+  /** Next hops are of the underlay's family, and answers come from an address of the bridge. */
+  #routedPools(): Cidr[] {
+    return this.plan.pools
+      .filter(({ family, bridgeAddress }) => family === this.#underlay?.family && bridgeAddress !== undefined)
+      .map(({ pool }) => parseCidr(pool));
   }
 
   close(): void {
     this.#parts.plane.withdraw(this.options.name);
+    this.#forwarding.close();
+    this.#parts.direct.close(this.options.name);
     for (const contributor of this.#named.keys()) this.#directory?.contribute(this.networkId, contributor, new Map());
     removeVxlan(this.#parts.socket, this.options.vni);
     this.#parts.tunnel.close(this.options.name);
@@ -235,8 +298,8 @@ export class Member {
     return undefined;
   }
 
-  /** Brings kernel and names to what the others say now. */
-  settle(): void {
+  /** Brings kernel and names to what the others say now. `news`: what it means when something had to be changed. */
+  settle(news = 'entries of other hosts changed'): void {
     const underlay = this.#underlay;
     if (underlay === undefined) return;
     const { name } = this.options;
@@ -254,18 +317,77 @@ export class Member {
     // What this host has itself it knows better: somebody's word may be from before.
     const here = new Set(this.#parts.registry.endpoints(this.networkId).flatMap(({ addresses }) => addresses));
     const hosts = usable.map(({ host }) => this.vtepOf(host));
+    this.#direct = this.#settleDirect(usable, keep);
+    const routes = [...this.#direct].flatMap(([host, parts]) =>
+      parts.map((range): DirectRoute => ({ destination: formatCidr(range), gateway: host, link: underlay.link })),
+    );
     const remotes = usable.flatMap(({ host, endpoints }) =>
       endpoints
         .filter(({ addresses }) => !addresses.some((address) => here.has(address)))
-        .map(({ addresses, mac }) => ({ addresses, mac, host: this.vtepOf(host) })),
+        .map(({ addresses, mac }): RemoteAddress => {
+          const routed = addresses.filter((address) => this.isDirect(host, address));
+          return { addresses, mac, host: this.vtepOf(host), routed };
+        }),
     );
     this.#multicast.settle(
       usable.map(({ host, attributes }) => ({ vtep: this.vtepOf(host), groups: readGroupsText(attributes['groups']) })),
       keep,
     );
-    const { added, removed } = this.#forwarding.settle({ hosts, remotes }, keep);
-    if (added + removed > 0) this.#parts.log.info({ network: name, added, removed }, 'entries of other hosts changed');
+    const { added, removed, answered } = this.#forwarding.settle({ hosts, remotes, routes }, keep);
+    this.#answer(answered);
+    if (added + removed > 0) this.#parts.log.info({ network: name, added, removed }, news);
     this.#settleNames();
+  }
+
+  /** Lets packets of hosts in that come without VXLAN. Returns the ranges that may be sent to in this way, for each host. */
+  #settleDirect(usable: readonly RemoteHost[], keep: boolean): ReadonlyMap<string, readonly Cidr[]> {
+    if (!this.#segment) return new Map();
+    const taking = usable.flatMap((remote) => {
+      const mac = readDirect(remote);
+      return mac === undefined ? [] : [{ remote, mac }];
+    });
+    this.#parts.direct.update(
+      this.options.name,
+      taking.map(({ remote: { host }, mac }) => ({ host, mac })),
+      keep,
+    );
+    const pools = this.#routedPools();
+    const near = taking.filter(({ remote }) => this.#isNear(remote.host));
+    return new Map(near.map(({ remote }) => [remote.host, directRanges(remote, pools)]));
+  }
+
+  /** Containers here that knew another MAC for these hear of it. */
+  #answer(addresses: readonly string[]): void {
+    if (addresses.length === 0) return;
+    for (const address of addresses) this.#answered.add(address);
+    const bridge = findLink(this.#parts.socket, this.plan.bridge);
+    try {
+      if (bridge) announceOn(bridge, addresses);
+    } catch (error) {
+      // The bridge is down; the next check comes.
+      if (!isKernelError(error)) throw error;
+    }
+  }
+
+  /** Whether packets for the host go without VXLAN; those for one address of it. */
+  isDirect(host: string, address?: string): boolean {
+    const ranges = this.#direct.get(host) ?? [];
+    return address === undefined ? ranges.length > 0 : isIn(ranges, address);
+  }
+
+  /** Whether the host is on this one's segment: its address is reached by the link with ours, by no router. */
+  #isNear(host: string): boolean {
+    const known = this.#near.get(host);
+    if (known !== undefined) return known;
+    let near = false;
+    try {
+      const { type, gateway, link } = getRoute(this.#parts.socket, host);
+      near = type === 'unicast' && gateway === undefined && link === this.#segment?.index;
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+    }
+    this.#near.set(host, near);
+    return near;
   }
 
   #settleNames(): void {
@@ -311,6 +433,7 @@ export class Member {
     const attributes = {
       ...(this.options.encrypted && { tunnel: JSON.stringify(this.#parts.tunnel.shared()) }),
       ...(groups && { groups: groupsText(groups) }),
+      ...(this.#segment && { direct: this.#segment.mac }),
     };
     return { ...this.#frame(underlay), attributes };
   }
@@ -341,4 +464,9 @@ export class Member {
       );
     }
   }
+}
+
+function isIn(ranges: readonly Cidr[], address: string): boolean {
+  const ip = ranges.length > 0 ? findIp(address) : undefined;
+  return ip !== undefined && ranges.some((range) => cidrHasIp(range, ip));
 }

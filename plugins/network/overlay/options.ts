@@ -34,6 +34,7 @@ export const overlaySchema = {
   allocated: flag('cleat.allocated', { otherwise: false }),
   encrypted: flag('encrypted', { otherwise: false }),
   encryption: choice('cleat.encryption', ['none', 'wireguard']),
+  direct: choice('cleat.direct', ['on', 'off'], { otherwise: 'off' }),
 } satisfies OptionSchema;
 
 /** Defaults for every network, from the configuration. */
@@ -55,6 +56,8 @@ export interface OverlayOptions {
   readonly allocated: boolean;
   /** Only by WireGuard between the hosts. */
   readonly encrypted: boolean;
+  /** Routed, without VXLAN, to hosts on the same segment. */
+  readonly direct: boolean;
 }
 
 /** Throws PROTO_OPTION. */
@@ -106,6 +109,11 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
     );
   }
   const encrypted = options.encrypted || options.encryption === 'wireguard';
+  if (encrypted && options.direct === 'on') {
+    throw new PluginError('PROTO_OPTION', 'cleat-overlay: cleat.direct and encrypted exclude each other', {
+      hint: 'what goes directly goes in clear: leave one of them away',
+    });
+  }
   const shares = store || options.allocated ? 0 : Math.max(options.shares ?? configured.shares, peers.length);
   return {
     name,
@@ -116,6 +124,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
     port: options.port,
     allocated: options.allocated,
     encrypted,
+    direct: options.direct === 'on',
   };
 }
 

@@ -14,6 +14,8 @@ export interface RemoteHost {
   readonly host: string;
   readonly attributes: Readonly<Record<string, string>>;
   readonly endpoints: readonly SharedEndpoint[];
+  /** That it gives addresses of; none where one place gives all. */
+  readonly ranges: readonly Cidr[];
   /** Where the network is encrypted. */
   readonly tunnel?: SharedTunnel;
   /** Why nothing of it is used. */
@@ -32,7 +34,7 @@ export function judge(
   { peers, allocated }: Pick<OverlayOptions, 'peers' | 'allocated'>,
 ): RemoteHost {
   const { node, hostName, network } = part;
-  const base = { node, hostName, host: network.host, attributes: network.attributes };
+  const base = { node, hostName, host: network.host, attributes: network.attributes, ranges: [] };
   const problem = findProblem(network, own, part.ranges === undefined ? peers : undefined);
   if (problem !== undefined) return { ...base, endpoints: [], problem, refused: 0 };
   const position = peers.indexOf(network.host);
@@ -44,7 +46,14 @@ export function judge(
   const tunnel = said === undefined ? undefined : readTunnel(said);
   if (said !== undefined && tunnel === undefined)
     return { ...base, endpoints: [], problem: 'what it says of its keys cannot be read', refused: 0 };
-  return { ...base, endpoints, ...(tunnel && { tunnel }), refused: network.endpoints.length - endpoints.length };
+  const ranges = allocated ? [] : shares;
+  return {
+    ...base,
+    endpoints,
+    ranges,
+    ...(tunnel && { tunnel }),
+    refused: network.endpoints.length - endpoints.length,
+  };
 }
 
 function findProblem(

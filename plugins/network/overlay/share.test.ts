@@ -40,6 +40,7 @@ test('options: a name gives the VNI, and nothing weaker than what was asked for'
     assert.ok(readOverlayOptions({ 'cleat.network': 'prod', 'cleat.peers': peers, ...asked }).encrypted);
   assert.is(refused({ 'cleat.network': 'prod', encrypted: '', 'cleat.encryption': 'none' }), 'PROTO_OPTION');
   assert.is(refused({ 'cleat.network': 'prod', 'cleat.encryption': 'ipsec' }), 'PROTO_OPTION');
+  assert.is(refused({ 'cleat.network': 'prod', encrypted: '', 'cleat.direct': 'on' }), 'PROTO_OPTION');
   assert.is(refused({}), 'PROTO_OPTION');
   assert.is(refused({ 'cleat.network': 'prod', 'cleat.peers': '192.0.2.1,192.0.2.1' }), 'PROTO_OPTION');
   assert.is(refused({ 'cleat.network': 'prod', 'cleat.peers': '192.0.2.1,2001:db8::1' }), 'PROTO_OPTION');

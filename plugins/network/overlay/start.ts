@@ -1,13 +1,16 @@
 /** cleat-overlay as the daemon wires it. */
 import type { FastifyInstance } from 'fastify';
 import { monitorRoutes } from '../../linux/netlink/route-socket.ts';
+import { parseCidr } from '../address/cidr.ts';
 import { noServiceOptions, type ServiceOptions } from '../bridge/options.ts';
 import { runBridges } from '../bridge/start.ts';
 import type { Directory } from '../dns/directory.ts';
 import { vxlanName } from '../link/names.ts';
 import type { NetworkPart, NetworkParts } from '../parts.ts';
 import { networkRows, overlayRoutes } from './control.ts';
+import { Direct } from './direct/direct.ts';
 import { OverlayDriver } from './driver.ts';
+import { dropStrayRoutes } from './forwarding.ts';
 import { queryIntervalSeconds } from './igmp.ts';
 import type { MemberParts } from './member.ts';
 import { driverName, type OverlayOptions, overlaySchema } from './options.ts';
@@ -64,6 +67,7 @@ export function startOverlay(
     },
     log,
   });
+  const direct = new Direct(parts);
   const prober = new Prober({ socket: parts.socket, log });
   const member = (options: OverlayOptions): MemberParts => ({
     socket: parts.socket,
@@ -71,6 +75,7 @@ export function startOverlay(
     plane: planes.of(options),
     config: planes.config,
     tunnel,
+    direct,
     log,
   });
   const driver = new OverlayDriver({
@@ -122,6 +127,11 @@ export function startOverlay(
     started: () => {
       bridges.started?.();
       tunnel.started();
+      direct.started();
+      dropStrayRoutes(
+        parts.socket,
+        driver.known().flatMap(({ pools }) => pools.map(parseCidr)),
+      );
       timer = setInterval(check, checkMs).unref();
       asking = setInterval(() => {
         for (const one of driver.members.values()) one.askGroups();

@@ -77,12 +77,27 @@ function steps({ socket, planes, tunnel }: TraceParts, member: Member, source: P
     note('container', `${target.address} ${target.mac}`);
     return out;
   }
+  const isDirect = member.isDirect(target.host, target.address);
+  const answer = isDirect ? bridge.mac : target.mac;
   const neighbour = listNeighbours(socket, { link: bridge.index }).find(({ address }) => address === target.address);
   note(
     'neighbour',
-    `${target.address} lladdr ${target.mac} dev ${bridge.name}`,
-    wrong(neighbour?.mac, target.mac, 'no entry: the question goes to all hosts'),
+    `${target.address} lladdr ${answer} dev ${bridge.name}`,
+    wrong(neighbour?.mac, answer, 'no entry: the question goes to all hosts'),
   );
+  const peer = planes.peers().find((one) => one.peer === target.host);
+  const arrive = () => {
+    note('host', `${target.hostName} ${target.host}`, hostProblem(peer));
+    note('container', `${target.address} ${target.mac}`);
+    return out;
+  };
+  if (isDirect) {
+    const proxies = listNeighbours(socket, { link: bridge.index, proxy: true });
+    const found = proxies.some(({ address }) => address === target.address);
+    note('proxy', `${target.address} dev ${bridge.name}`, !found && 'no entry: nobody answers for the address');
+    noteRoute(note, socket, [target.address], target.host);
+    return arrive();
+  }
   const cx = vxlanName(member.options.vni);
   const vxlan = findLink(socket, cx);
   const fdb = vxlan ? listFdb(socket, { link: vxlan.index }).filter(({ mac }) => mac === target.mac) : [];
@@ -101,10 +116,7 @@ function steps({ socket, planes, tunnel }: TraceParts, member: Member, source: P
   note('VXLAN FDB', `${target.mac} dst ${vtep}`, wrong(entry, vtep, 'no entry: the frame goes to all hosts'));
   if (member.options.encrypted) noteTunnel(note, tunnel, target.host);
   noteRoute(note, socket, member.options.encrypted ? [vtep, target.host] : [target.host]);
-  const peer = planes.peers().find((one) => one.peer === target.host);
-  note('host', `${target.hostName} ${target.host}`, hostProblem(peer));
-  note('container', `${target.address} ${target.mac}`);
-  return out;
+  return arrive();
 }
 
 type Note = (step: string, what: string, missing?: string | false) => void;
@@ -116,13 +128,15 @@ function noteTunnel(note: Note, tunnel: Tunnel, host: string): void {
   note('tunnel', `WireGuard (${tunnel.kind}) to ${status?.endpoint ?? host}`, missing);
 }
 
-function noteRoute(note: Note, socket: RouteSocket, destinations: readonly string[]): void {
+/** `by`: the next hop that there must be. */
+function noteRoute(note: Note, socket: RouteSocket, destinations: readonly string[], by?: string): void {
   const names = new Map(listLinks(socket).map(({ index, name }) => [index, name]));
   for (const destination of destinations) {
     try {
       const { gateway, link, source } = getRoute(socket, destination);
       const way = [gateway && `via ${gateway}`, `dev ${names.get(link ?? 0) ?? '-'}`, source && `src ${source}`];
-      note('route', [destination, ...way].filter(Boolean).join(' '));
+      const missing = by !== undefined && gateway !== by && `it does not go by ${by}`;
+      note('route', [destination, ...way].filter(Boolean).join(' '), missing);
     } catch (error) {
       if (!isKernelError(error)) throw error;
       note('route', destination, 'it is unreachable');

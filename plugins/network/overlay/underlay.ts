@@ -17,7 +17,9 @@ export interface Underlay {
   /** Position in the list, which is that of the host's share. */
   readonly position: number;
   readonly family: 4 | 6;
-  /** Of the link behind the address. */
+  /** Index of the link with the address. */
+  readonly link: number;
+  /** Of that link. */
   readonly linkMtu: number;
 }
 
@@ -59,7 +61,8 @@ export function findUnderlay(socket: RouteSocket, peers: readonly string[], conf
     const found = ip && here.find((one) => isSame(one.address, ip));
     if (!found || !ip) continue;
     if (configured !== undefined && !isSame(configured, ip)) continue;
-    return { address, position, family: ip.family, linkMtu: getLink(socket, found.link).mtu };
+    const { index: link, mtu: linkMtu } = getLink(socket, found.link);
+    return { address, position, family: ip.family, link, linkMtu };
   }
   const wanted = configured === undefined ? 'any of the peers' : `"overlay.address" ${configured} and is of the peers`;
   throw new PluginError('NET_OVERLAY_PEERS', `no interface of this host has ${wanted} ${peers.join(', ')}`, {

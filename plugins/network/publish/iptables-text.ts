@@ -133,13 +133,15 @@ function ruleLines(rule: Rule, family: Family): string[] {
   const rest = [
     ...(rule.out === undefined ? [] : [`-o ${rule.out}`]),
     ...(rule.icmp ? [`-p ${family === 4 ? 'icmp' : 'ipv6-icmp'}`] : []),
-    ...(rule.state ? [`-m conntrack --ctstate ${rule.state === 'answers' ? 'RELATED,ESTABLISHED' : 'DNAT'}`] : []),
+    ...(rule.state ? [`-m conntrack --ctstate ${states[rule.state]}`] : []),
     target(rule.action),
   ].join(' ');
   const sources = rule.source?.map((cidr) => `-s ${cidr} `) ?? [''];
   const interfaces = rule.in?.map((name) => `-i ${name} `) ?? [''];
   return sources.flatMap((source) => interfaces.map((name) => `${source}${name}${rest}`));
 }
+
+const states = { answers: 'RELATED,ESTABLISHED', translated: 'DNAT', untracked: 'UNTRACKED' } as const;
 
 function target(action: Rule['action']): string {
   if (typeof action === 'object') return `-j SNAT --to-source ${action.snat}`;

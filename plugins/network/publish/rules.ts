@@ -41,6 +41,8 @@ export interface NetworkRules {
   readonly ipv6: FamilyRules;
   /** Interfaces of the host whose traffic reaches containers directly. */
   readonly trustedInterfaces: readonly string[];
+  /** Containers on other hosts are reached by routes; whoever sets this lets nobody else's packets pass untracked. */
+  readonly direct?: boolean;
 }
 
 /** Every condition that is there must hold. */
@@ -50,8 +52,8 @@ export interface Rule {
   /** One of these interfaces. */
   readonly in?: readonly string[];
   readonly out?: string;
-  /** answers: of a connection that was let in before. translated: by a published port. */
-  readonly state?: 'answers' | 'translated';
+  /** answers: of a connection that was let in before. translated: by a published port. untracked: of none. */
+  readonly state?: 'answers' | 'translated' | 'untracked';
   /** One of these CIDRs. */
   readonly source?: readonly string[];
   readonly icmp?: true;
@@ -102,7 +104,7 @@ export function networkChains(network: NetworkRules): readonly Chain[] {
   const leaving = internal ? [] : [...sourceRules(network, 4), ...sourceRules(network, 6)];
   return [
     chain('from', [...own, ...(internal ? [drop] : [])], 'source'),
-    chain('to', [answers, ...entering, drop], 'destination'),
+    chain('to', [answers, ...direct(network, 4), ...direct(network, 6), ...entering, drop], 'destination'),
     chain('outside', [{ action: 'admit' }], 'source'),
     chain('into', intoRules(network)),
     chain('leave', [{ out, action: 'return' }, ...leaving]),
@@ -121,6 +123,11 @@ function intoRules(network: NetworkRules): Rule[] {
   });
   const loopback: Rule = { family: 4, source: ['127.0.0.0/8'], action: 'masquerade' };
   return [...hairpins, ...(network.wholeInterface && network.ipv4.pools.length > 0 ? [loopback] : [])];
+}
+
+function direct(network: NetworkRules, family: Family): Rule[] {
+  const source = poolsOf(network, family);
+  return network.direct && source.length > 0 ? [{ family, state: 'untracked', source, action: 'admit' }] : [];
 }
 
 function trusted({ trustedInterfaces }: NetworkRules): Rule[] {

@@ -223,12 +223,18 @@ function returnOthers(network: NetworkRules, family: Family, only: 'source' | 'd
   return `${ip(family)} ${only === 'source' ? 'saddr' : 'daddr'} != ${oneOf(pools)} return`;
 }
 
+const stateTexts = {
+  answers: 'ct state established,related',
+  translated: 'ct status dnat',
+  untracked: 'ct state untracked',
+} as const;
+
 function ruleText(rule: Rule): string[] {
   const { family, source, action } = rule;
   const conditions = [
     ...(rule.in ? [`iifname ${oneOf(rule.in.map((name) => `"${name}"`))}`] : []),
     ...(rule.out === undefined ? [] : [`oifname "${rule.out}"`]),
-    ...(rule.state ? [rule.state === 'answers' ? 'ct state established,related' : 'ct status dnat'] : []),
+    ...(rule.state ? [stateTexts[rule.state]] : []),
     ...(family && source ? [`${ip(family)} saddr ${oneOf(source)}`] : []),
     ...(family && !source && !rule.opened && !rule.linked ? [`meta nfproto ipv${family}`] : []),
     ...(rule.linked ? ['ip saddr . ip daddr . meta l4proto . th dport @links4'] : []),

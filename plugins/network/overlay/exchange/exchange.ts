@@ -93,7 +93,7 @@ export class Exchange implements ControlPlane {
   knowsAll(networkName: string): boolean {
     const announced = this.#announced.get(networkName);
     if (!announced || performance.now() - announced.since > this.#parts.leaseMs()) return true;
-    return new Set(this.remoteParts(networkName).map(({ network }) => network.host)).size >= announced.peers.size;
+    return this.#inbox.spoken(networkName).size >= announced.peers.size;
   }
 
   /** They tell each other, and judge: there is nobody to ask. */

@@ -16,6 +16,8 @@ interface Source {
   hello: Hello;
   heardAt: number;
   readonly networks: Map<string, HeardNetwork>;
+  /** Network → the address that the host has, or had, there. */
+  readonly spoken: Map<string, string>;
 }
 
 export interface Heard {
@@ -39,7 +41,7 @@ export class Inbox {
     const source = this.#sources.get(key);
     if (source && isOlder(hello, source.hello)) return false;
     if (source) source.hello = hello;
-    else this.#sources.set(key, { hello, heardAt: this.#now(), networks: new Map() });
+    else this.#sources.set(key, { hello, heardAt: this.#now(), networks: new Map(), spoken: new Map() });
     return true;
   }
 
@@ -48,16 +50,18 @@ export class Inbox {
     const source = this.#sources.get(keyOf(hello));
     if (!source || source.hello !== hello) return undefined;
     source.heardAt = this.#now();
-    const { networks } = source;
+    const { networks, spoken } = source;
     switch (message.kind) {
       case 'state': {
         const touched = new Set([...networks.keys(), ...message.networks.map(({ name }) => name)]);
         networks.clear();
         for (const network of message.networks) networks.set(network.name, heardNetwork(network));
+        for (const { name, host } of message.networks) spoken.set(name, host);
         return [...touched];
       }
       case 'network':
         networks.set(message.network.name, heardNetwork(message.network));
+        spoken.set(message.network.name, message.network.host);
         return [message.network.name];
       case 'withdraw':
         return networks.delete(message.name) ? [message.name] : [];
@@ -95,6 +99,11 @@ export class Inbox {
       const network = { ...heard.network, endpoints: [...heard.endpoints.values()] };
       return [{ node: hello.node, hostName: hello.hostName, network }];
     });
+  }
+
+  /** Addresses of the hosts that have told of the network, though they may have left it since. */
+  spoken(networkName: string): ReadonlySet<string> {
+    return new Set([...this.#sources.values()].flatMap(({ spoken }) => spoken.get(networkName) ?? []));
   }
 
   /** By the hosts' addresses on the underlay. */

@@ -1,0 +1,120 @@
+/**
+ * The way without VXLAN to hosts on the same segment (`cleat.direct`): packets go as they are, routed by the hosts.
+ *
+ *     container ─ bridge ─ route ─ eth0 ══ eth0 ─ route ─ bridge ─ container
+ *
+ * forwarding.ts has the routes, and the bridge answering for the addresses behind them; the VXLAN's entries stay beside them,
+ * for broadcasts, and for containers that still know the other one's own MAC. Here is whom packets are taken from (rules.ts),
+ * which is written down: a daemon that begins again has to write rules before it has heard anybody.
+ */
+import { findSysctl, writeSysctl } from '../../../linux/sysctl.ts';
+import type { Store, Table } from '../../../store/store.ts';
+import { type Cidr, cidrHasCidr } from '../../address/cidr.ts';
+import { addressBits, findIp } from '../../address/ip.ts';
+import { findMac, isUnicastMac } from '../../address/mac.ts';
+import type { Firewall } from '../../publish/firewall.ts';
+import type { RemoteHost } from '../remote.ts';
+import { type DirectTraffic, directRules } from './rules.ts';
+
+const section = 'direct';
+
+export interface DirectPeer {
+  /** On the underlay. */
+  readonly host: string;
+  readonly mac: string;
+}
+
+export type DirectUse = Omit<DirectTraffic, 'macs'>;
+
+interface DirectRecord {
+  readonly peers: readonly DirectPeer[];
+}
+
+export class Direct {
+  readonly #firewall: Firewall;
+  readonly #records: Table<DirectRecord>;
+  readonly #uses = new Map<string, DirectUse>();
+  #started = false;
+
+  constructor(parts: { readonly store: Store; readonly firewall: Firewall }) {
+    this.#firewall = parts.firewall;
+    this.#records = parts.store.table<DirectRecord>('overlay.direct', { version: 1 });
+  }
+
+  /** The table is written: from now on rules go into the kernel at once. Forgets networks that are gone. */
+  started(): void {
+    this.#started = true;
+    for (const [network] of this.#records.entries()) if (!this.#uses.has(network)) this.#records.delete(network);
+  }
+
+  /** A network takes part; may be repeated. Throws NET_FIREWALL. */
+  open(network: string, use: DirectUse): void {
+    answerAtOnce(use);
+    this.#uses.set(network, use);
+    this.#put();
+  }
+
+  /** Whom packets are taken from. With `keep`, also from whom they were: who is missing may not have spoken yet. Throws NET_FIREWALL. */
+  update(network: string, peers: readonly DirectPeer[], keep: boolean): void {
+    const before = this.#peers(network);
+    const kept = keep ? before.filter(({ host }) => !peers.some((peer) => peer.host === host)) : [];
+    const after = [...peers, ...kept].sort((a, b) => (a.host < b.host ? -1 : 1));
+    if (JSON.stringify(after) === JSON.stringify(before)) return;
+    this.#records.put(network, { peers: after });
+    this.#put();
+  }
+
+  close(network: string): void {
+    if (!this.#uses.delete(network)) return;
+    this.#records.delete(network);
+    this.#put();
+  }
+
+  #peers(network: string): readonly DirectPeer[] {
+    return this.#records.get(network)?.peers ?? [];
+  }
+
+  #put(): void {
+    const networks = [...this.#uses].map(([network, use]) => ({
+      ...use,
+      macs: [...new Set(this.#peers(network).map(({ mac }) => mac))],
+    }));
+    const rules = directRules(networks);
+    if (this.#started) this.#firewall.putSection(section, rules);
+    else this.#firewall.noteSection(section, rules);
+  }
+}
+
+/** A proxy's answers are held back for up to 0.8 s by default, and with IPv6 there are none at all. */
+function answerAtOnce({ bridge, family }: DirectUse): void {
+  const settings =
+    family === 4
+      ? { [`net/ipv4/neigh/${bridge}/proxy_delay`]: '0' }
+      : { [`net/ipv6/neigh/${bridge}/proxy_delay`]: '0', [`net/ipv6/conf/${bridge}/proxy_ndp`]: '1' };
+  for (const [name, value] of Object.entries(settings)) {
+    const found = findSysctl(name);
+    if (found !== undefined && found !== value) writeSysctl(name, value);
+  }
+}
+
+/** The MAC address that a host says it sends by; undefined: it does not take part. Pure. */
+export function readDirect({ attributes }: Pick<RemoteHost, 'attributes'>): string | undefined {
+  const mac = findMac(attributes['direct'] ?? '');
+  return mac !== undefined && isUnicastMac(mac) ? mac : undefined;
+}
+
+/**
+ * What is routed to a host: its ranges, or each of its addresses where it has none or where one is the whole subnet, whose route
+ * is the bridge's own. Pure.
+ */
+export function directRanges(
+  { ranges, endpoints }: Pick<RemoteHost, 'ranges' | 'endpoints'>,
+  pools: readonly Cidr[],
+): Cidr[] {
+  const parts = ranges.filter((range) => pools.some((pool) => cidrHasCidr(pool, range) && range.prefix > pool.prefix));
+  if (parts.length > 0) return parts;
+  const ips = endpoints.flatMap(({ addresses }) => addresses.flatMap((address) => findIp(address) ?? []));
+  return ips
+    .map(({ family, value }): Cidr => ({ family, network: value, prefix: addressBits[family] }))
+    .filter((one) => pools.some((pool) => cidrHasCidr(pool, one) && one.prefix > pool.prefix));
+}
