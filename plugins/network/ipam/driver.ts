@@ -103,7 +103,8 @@ export class CleatIpam implements IpamDriver {
   }
 
   async releasePool({ poolId }: { readonly poolId: string }): Promise<void> {
-    this.#parts.ledger.dropPool(poolId);
+    const { ledger, now } = this.#parts;
+    if (ledger.dropPool(poolId)) ledger.releases.set(poolId, now());
   }
 
   async requestAddress(request: RequestAddressRequest): Promise<RequestAddressReply> {

@@ -27,6 +27,8 @@ export class Ledger {
   readonly #settingsFor: (record: PoolRecord) => PoolSettings;
   readonly #sharing: SubnetSharing | undefined;
   readonly #entries = new Map<string, PoolEntry>();
+  /** POOL_ID → when it was given back, in milliseconds since 1970; whoever needs them forgets the old ones. */
+  readonly releases = new Map<string, number>();
 
   constructor(store: Store, settingsFor: (record: PoolRecord) => PoolSettings, sharing?: SubnetSharing) {
     this.#store = store;
@@ -47,6 +49,7 @@ export class Ledger {
 
   addPool(poolId: string, record: PoolRecord): PoolEntry {
     onDisk(() => this.#records.pools.put(poolId, record));
+    this.releases.delete(poolId);
     const entry = this.#entryOf(poolId, record);
     this.#entries.set(poolId, entry);
     return entry;

@@ -226,6 +226,19 @@ test('what was released after a report is not taken in again because of it', asy
   assert.equal(allocated(poolId), [], 'the older report of the drivers still has it');
 });
 
+test('a pool that was just given back is not taken in because its network is still listed', async () => {
+  const { driver, pool, report, ledger } = open();
+  const poolId = await pool('10.5.0.0/24');
+  report([network('10.5.0.0/24', [])], 'engine:a', 15_000);
+  await driver.releasePool({ poolId });
+  report([network('10.5.0.0/24', [])], 'engine:a', 1000);
+  assert.is(ledger.find(poolId), undefined);
+  assert.is(await pool('10.5.0.0/24'), poolId, 'free for the next network');
+  await driver.releasePool({ poolId });
+  report([network('10.5.0.0/24', [])], 'engine:a', grace);
+  assert.ok(ledger.find(poolId), 'its network has stayed');
+});
+
 test('a report from before a pool says nothing about it', async () => {
   const { pool, report, ledger, driver, clock } = open();
   const first = await pool('10.5.0.0/24');

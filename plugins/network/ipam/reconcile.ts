@@ -199,11 +199,12 @@ export class Reconciler {
 
   #takeInPools({ networks, takenAt }: LiveReport): void {
     const { ledger, log } = this.#parts;
+    this.#forgetReleases(takenAt);
     const local = ledger.pools().filter((entry) => entry.record.space === 'cleat-local');
     for (const network of networks.filter(({ ours }) => ours)) {
       for (const pool of network.pools) {
         const cidr = parseCidr(pool.pool);
-        if (local.some((entry) => cidrsOverlap(entry.cidr, cidr))) continue;
+        if (local.some((entry) => cidrsOverlap(entry.cidr, cidr)) || ledger.releases.has(idOf(pool))) continue;
         local.push(this.#takeInPool(pool, network, takenAt));
         log.warn(
           { pool: pool.pool, network: network.networkName ?? network.networkId },
@@ -213,14 +214,19 @@ export class Reconciler {
     }
   }
 
+  /** An engine lists a network until its end, and the release of its pools comes a moment before. */
+  #forgetReleases(takenAt: number): void {
+    const { ledger, graceMs } = this.#parts;
+    const old = takenAt - Math.max(graceMs(), settleMs);
+    for (const [poolId, at] of ledger.releases) if (at <= old) ledger.releases.delete(poolId);
+  }
+
   #takeInPool(live: LivePool, network: LiveNetwork, takenAt: number): PoolEntry {
     const { ledger, now } = this.#parts;
-    const pool = formatCidr(parseCidr(live.pool));
-    const subPool = live.subPool === undefined ? undefined : formatCidr(parseCidr(live.subPool));
-    const entry = ledger.addPool(poolIdOf('cleat-local', pool, subPool), {
+    const entry = ledger.addPool(idOf(live), {
       space: 'cleat-local',
-      pool,
-      ...(subPool === undefined ? {} : { subPool }),
+      pool: formatCidr(parseCidr(live.pool)),
+      ...(live.subPool === undefined ? {} : { subPool: formatCidr(parseCidr(live.subPool)) }),
       options: live.options ?? {},
       automatic: false,
       createdAt: takenAt,
@@ -274,6 +280,15 @@ export class Reconciler {
     }
     return listings;
   }
+}
+
+/** Of the record that the pool has, or would have. */
+function idOf({ pool, subPool }: LivePool): string {
+  return poolIdOf(
+    'cleat-local',
+    formatCidr(parseCidr(pool)),
+    subPool === undefined ? undefined : formatCidr(parseCidr(subPool)),
+  );
 }
 
 function readView(cidr: Cidr, listings: readonly Listing[]): PoolView {
