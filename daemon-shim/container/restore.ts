@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { processStartTicks } from '../../plugins/linux/mountinfo.ts';
 import type { Engine } from '../engine.ts';
 import { closeStaleSession, startLogging } from '../log/start-logging.ts';
@@ -25,9 +26,16 @@ import { takeDown } from './take-down.ts';
 
 const runtimeTimeoutMs = 10_000;
 
+/** More than a plugin that is not there is looked for (15 s). */
+const patienceMs = 20_000;
+
 /** Exit code of a container whose end nobody saw: the machine went down, or its monitor was killed. */
 const unknownExitCode = 255;
 
+/**
+ * A plugin that hangs holds up the containers that use it, whose locks are held meanwhile, and not the engine: after a while
+ * the others are served.
+ */
 export async function restoreContainers(engine: Engine): Promise<void> {
   await sweepLeftovers(engine);
   endMonitors(
@@ -38,15 +46,17 @@ export async function restoreContainers(engine: Engine): Promise<void> {
         .map(({ id }) => id),
     ),
   );
-  await Promise.all(
-    engine.containers.list().map((container) =>
-      container
-        .locked(() => restoreContainer(engine, container))
-        .catch((error: unknown) => {
-          engine.log.error({ err: error, container: container.id }, 'restoring a container');
-        }),
-    ),
+  const restored = engine.containers.list().map((container) =>
+    container
+      .locked(() => restoreContainer(engine, container))
+      .catch((error: unknown) => {
+        engine.log.error({ err: error, container: container.id }, 'restoring a container');
+      }),
   );
+  const done = new AbortController();
+  const tooLong = delay(patienceMs, undefined, { signal: done.signal }).catch(() => {});
+  await Promise.race([Promise.all(restored), tooLong]);
+  done.abort();
 }
 
 /** Under the lock. */
@@ -67,7 +77,7 @@ async function restoreContainer(engine: Engine, container: Container): Promise<v
     }
     await finishExit(engine, container, readExit(exitFolder(engine.config), container.id) ?? unknownExitCode);
   }
-  if (engine.containers.find(container.id) === undefined || isRestarting(container)) return;
+  if (engine.containers.find(container.id) === undefined) return;
   if (container.state.status === 'restarting' || startsWithEngine(container)) {
     await startContainer(engine, container).catch((error: unknown) => {
       engine.log.warn({ err: error, container: container.id }, 'starting a container by its restart policy');
@@ -116,10 +126,6 @@ export function isAlive(container: Container): boolean {
 function isZombie(pid: number): boolean {
   const stat = readOptional(`/proc/${pid}/stat`) ?? '';
   return /^[ZX] /.test(stat.slice(stat.lastIndexOf(')') + 2));
-}
-
-function isRestarting(container: Container): boolean {
-  return container.restartTimer !== undefined;
 }
 
 /** `always` starts in any case, `unless-stopped` when no user had stopped it. */
