@@ -22,8 +22,8 @@ export interface NetworkParts {
   readonly isAbandoned: (endpointId: string) => boolean;
   /** Whether an engine that is there does not know the endpoint, and nothing runs in its sandbox. */
   readonly isForgotten: (endpointId: string) => boolean;
-  /** To be called after a network was added: the host's own firewall may have to let it through. */
-  readonly onFirewallUse: () => void;
+  /** To be called after a network was added or removed: the host's own firewall may have to let it through. */
+  readonly onNetworksChange: () => void;
 }
 
 /** A driver, or a service, once its records have been read. */

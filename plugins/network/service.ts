@@ -73,7 +73,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
     remover: new LinkRemover(),
     isAbandoned: (id) => whether(isAbandoned, id),
     isForgotten: (id) => whether(isForgotten, id),
-    onFirewallUse: () => watch.checkAcceptRules(),
+    onNetworksChange: () => watch.checkAcceptRules(),
   };
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 

@@ -11,6 +11,8 @@ import { missing, requires } from '../support/requires.ts';
 import { createSegment, type Segment } from '../support/segment.ts';
 
 requires('root', 'bridge', 'veth', 'nftables', 'engine-20.10');
+/** By hand: CLEAT_FIREWALL=iptables for hosts without nftables. */
+const config = { firewall: process.env['CLEAT_FIREWALL'] ?? 'auto' };
 const versions = (['20.10', '28'] as const).filter((version) => missing(`engine-${version}`) === undefined);
 
 interface Scene {
@@ -33,7 +35,7 @@ async function startScene(version: EngineVersion): Promise<Scene> {
     parts.push(host, outside, segment);
     await segment.attach(host, { addresses: ['198.51.100.1/24', '2001:db8:51::1/64'], gateway: '198.51.100.254' });
     await segment.attach(outside, { addresses: ['198.51.100.9/24', '2001:db8:51::9/64'] });
-    const daemon = await startDaemon('networkd', host);
+    const daemon = await startDaemon('networkd', host, { config });
     const engine = await startEngine({ version, host, liveRestore: true });
     parts.push(engine);
     return { host, outside, daemon, engine, close };
@@ -177,7 +179,9 @@ test('an engine that lost everything, and one that stopped while the daemon was 
 async function loseEngine(version: EngineVersion): Promise<void> {
   const host = await createHost({ name: 'lost' });
   try {
-    const daemon = await startDaemon('networkd', host, { config: { dns: { engines: ['/run/docker.sock'] } } });
+    const daemon = await startDaemon('networkd', host, {
+      config: { ...config, dns: { engines: ['/run/docker.sock'] } },
+    });
     const engine = await startEngine({ version, host });
     const { docker } = engine;
     const clean = await state(host);
@@ -250,7 +254,7 @@ async function refused(run: () => Promise<unknown>, words: RegExp): Promise<void
 /** What must be the same before and after: links, our table, addresses. */
 function state(host: Host): Promise<string> {
   return host.sh(
-    "ip -o link | awk '{ print $2 }' | grep -vE '^(docker0|veth)' ; ls /run/netns 2>/dev/null; nft list table inet cleat 2>/dev/null || true",
+    "ip -o link | awk '{ print $2 }' | grep -vE '^(docker0|veth)' ; ls /run/netns 2>/dev/null; nft list table inet cleat 2>/dev/null || true; iptables-save | grep -i cleat || true",
   );
 }
 

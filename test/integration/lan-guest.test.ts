@@ -138,6 +138,9 @@ test('ipvlan l2 over a VLAN that is made, shared, and removed with its last netw
   const endpoint = await attach(driver, one, '1', '198.51.100.11/24', 'box1');
   assert.is(await reaches('box1', '198.51.100.9'), 'yes', 'tagged');
   assert.ok(await misses('box1', '192.0.2.9'), 'nothing untagged');
+  await attach(driver, two, '2', '198.51.100.11/24', 'box2').then(assert.unreachable, (error: Error) =>
+    assert.match(error.message, /198\.51\.100\.11 is in use on this host, by the endpoint 1{12} of the network a{12}/),
+  );
   await driver.deleteEndpoint({ networkId: one, endpointId: endpoint });
   await driver.deleteNetwork({ networkId: one });
   assert.match(await links(), /e0\.10 /, 'the other network still uses it');

@@ -14,7 +14,7 @@ export interface LanDriverOptions extends Partial<Pick<LanParts, 'registry' | 's
 
 /** No DHCP, no engine that could have forgotten anything; what only bridges use is missing. */
 export function makeLanDriver(kind: LanKind, options: LanDriverOptions): LanDriver {
-  const parts: Omit<LanParts, 'context' | 'firewall' | 'publisher' | 'onFirewallUse'> = {
+  const parts: Omit<LanParts, 'context' | 'firewall' | 'publisher' | 'onNetworksChange'> = {
     registry: new NetworkRegistry(),
     services: { network: {}, endpoint: {} },
     parentUsers: () => [],

@@ -129,7 +129,8 @@ export function failureMatrix(driver: string, address: string, firstPort: number
     await server.start(`tcp:${here}`);
     const session = await open(`tcp://127.0.0.1:${here}`);
     let stopped = false;
-    const flooding = flood(session, () => stopped);
+    // What a process that is killed has not seen confirmed is sent again: the receiver has to hold many times what was written.
+    const flooding = flood(session, () => stopped, { lines: 60, restMs: 20 });
     for (let round = 0; round < rounds; round++) {
       await pause(20 + Math.random() * 150);
       await logd.kill();

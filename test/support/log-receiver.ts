@@ -1,5 +1,5 @@
 /** lab/log-receiver.ts in a host: what came to it, byte by byte, and over which connection. */
-import { closeSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './deadline.ts';
@@ -70,6 +70,8 @@ export function logReceiver(host: Host): LogReceiver {
     },
     async start(...places) {
       readOn();
+      // A line that the last one was killed in is nothing that it had.
+      truncateSync(out, offset);
       starts += 1;
       const started = host.start(node, [script, out, ...places]);
       process = started;

@@ -8,19 +8,30 @@ export async function writeNumbered(session: LogSession, from: number, to: numbe
   for (let number = from; number < to; number++) await session.write(`number ${number} end ${text}`);
 }
 
+export interface Flow {
+  /** Lines of a burst, at most. */
+  readonly lines: number;
+  /** Between two, at most. */
+  readonly restMs: number;
+}
+
 /** Bursts of numbered lines of various lengths, until told to stop; returns how many. */
-export async function flood(session: LogSession, stopped: () => boolean): Promise<number> {
+export async function flood(
+  session: LogSession,
+  stopped: () => boolean,
+  { lines, restMs }: Flow = { lines: 400, restMs: 3 },
+): Promise<number> {
   let number = 0;
   while (!stopped()) {
     const burst: Buffer[] = [];
-    const size = 1 + Math.floor(Math.random() * 400);
+    const size = 1 + Math.floor(Math.random() * lines);
     for (let index = 0; index < size; index++) {
       const line = Buffer.from(`number ${number++} end ${'x'.repeat(Math.floor(Math.random() * 200))}`);
       const source = number % 7 ? 'stdout' : 'stderr';
       burst.push(encodeLogFrame({ source, timeNano: BigInt(number), line, partial: false }));
     }
     await session.writeRaw(Buffer.concat(burst));
-    if (Math.random() < 0.5) await pause(Math.random() * 6);
+    await pause(Math.random() * restMs);
   }
   return number;
 }

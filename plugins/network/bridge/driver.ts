@@ -68,7 +68,7 @@ export interface BridgeParts {
   /** What another driver that bridges does differently; default: nothing. */
   readonly kind?: BridgeKind;
   /** Called when a network has changed what the host must let through. */
-  readonly onFirewallUse: () => void;
+  readonly onNetworksChange: () => void;
   readonly now: () => Date;
 }
 
@@ -120,7 +120,7 @@ export class BridgeDriver implements NetworkDriver {
     }
     this.#plans.set(record.networkId, plan);
     registry.putNetwork(registryNetwork(plan, record));
-    this.parts.onFirewallUse();
+    this.parts.onNetworksChange();
     this.#confirmSoon(record);
   }
 
@@ -142,6 +142,7 @@ export class BridgeDriver implements NetworkDriver {
     const links = stale.map(({ endpointId }) => hostEndName(endpointId));
     await Promise.all(links.map((name) => this.parts.remover.remove(name)));
     if (record.madeByUs) this.#deleteBridge(plan.bridge);
+    this.parts.onNetworksChange();
   }
 
   async createEndpoint(request: CreateEndpointRequest): Promise<EndpointInterface> {
@@ -378,6 +379,7 @@ export class BridgeDriver implements NetworkDriver {
   #undoNetwork(plan: BridgePlan, record: NetworkRecord): void {
     this.parts.firewall.removeNetwork(networkKey(plan.networkId));
     if (record.madeByUs) this.#deleteBridge(plan.bridge);
+    this.parts.onNetworksChange();
   }
 
   /** Without ports it goes at once; the kernel's long wait is for veths. */

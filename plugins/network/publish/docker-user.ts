@@ -31,6 +31,8 @@ export class AcceptRules {
   /** Where the chain was when the host was last looked at. */
   readonly #targets = new Map<4 | 6, IptablesTarget>();
   readonly #warned = new Set<4 | 6>();
+  /** Until it is known that it does not: an earlier process may have put it. */
+  #mayStand = true;
 
   constructor(log: AcceptRuleLog) {
     this.#log = log;
@@ -38,6 +40,7 @@ export class AcceptRules {
 
   /** Looks where the chain is, and puts the rule where it is missing. */
   async ensure(): Promise<void> {
+    this.#mayStand = true;
     for (const family of [4, 6] as const) {
       const view = await inspectIptables(family);
       const target = targetOf(view);
@@ -61,6 +64,13 @@ export class AcceptRules {
       // The chain is not there any more, or not in this back end.
       await this.ensure();
     }
+  }
+
+  /** There is nothing left that it is for. */
+  async remove(): Promise<void> {
+    if (!this.#mayStand) return;
+    if ((await removeAcceptRules()) > 0) this.#log.info({ chain }, 'our rule was taken out of DOCKER-USER');
+    this.#mayStand = false;
   }
 
   async #put(target: IptablesTarget): Promise<void> {

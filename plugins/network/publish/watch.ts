@@ -43,12 +43,12 @@ export class FirewallWatch {
     this.#legacyTimer.unref();
   }
 
-  /** Looks after the rule in DOCKER-USER in a moment. Nothing to do for a host without networks of ours. */
+  /** Looks after the rule in DOCKER-USER in a moment: it is there exactly while there are networks of ours. */
   checkAcceptRules(): void {
-    if (this.#closed || this.#acceptTimer || this.#firewall.networkCount === 0) return;
+    if (this.#closed || this.#acceptTimer) return;
     this.#acceptTimer = setTimeout(() => {
       this.#acceptTimer = undefined;
-      this.#accept(() => this.#acceptRules.ensure());
+      this.#accept(() => (this.#firewall.networkCount > 0 ? this.#acceptRules.ensure() : this.#acceptRules.remove()));
     }, restMs);
   }
 
