@@ -248,8 +248,11 @@ export function ask(
   protocol = 'TCP',
 ): Promise<string> {
   const [family, to] = address.includes(':') ? ['6', `[${address}]`] : ['4', address];
+  const server = `${protocol}${family}:${to}:${port}${protocol === 'UDP' ? '' : ',connect-timeout=1'}`;
+  // SCTP has no half-closed associations (RFC 9260 §1.5.1): nothing may be said that ends.
+  const sides = protocol === 'SCTP' ? `-u ${server} -` : `- ${server}`;
   const say = protocol === 'UDP' ? 'echo hi | ' : '';
-  const script = `${say}timeout 4 socat -t 1 -T 2 - ${protocol}${family}:${to}:${port}${protocol === 'UDP' ? '' : ',connect-timeout=1'} 2>/dev/null || true`;
+  const script = `${say}timeout 4 socat -t 1 -T 2 ${sides} 2>/dev/null || true`;
   return place.sh(script);
 }
 

@@ -28,6 +28,7 @@ const probes = {
     inNewNetns(
       'ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode transport enc "cbc(aes)" 0x00112233445566778899aabbccddeeff',
     ),
+  sctp: () => inNewNetns('modprobe -q sctp; grep -q "^SCTP " /proc/net/protocols'),
   nfsd: () => filesystem('nfsd'),
   nfs: () => filesystem('nfs4'),
   overlayfs: () => filesystem('overlay'),
