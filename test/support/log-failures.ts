@@ -132,7 +132,8 @@ export function failureMatrix(driver: string, address: string, firstPort: number
     // What a process that is killed has not seen confirmed is sent again: the receiver has to hold many times what was written.
     const flooding = flood(session, () => stopped, { lines: 60, restMs: 20 });
     for (let round = 0; round < rounds; round++) {
-      await pause(20 + Math.random() * 150);
+      // Now and then long enough for something to be confirmed: else all of it is sent again each time.
+      await pause(round % 5 === 4 ? 2500 : 20 + Math.random() * 150);
       await logd.kill();
       if (round % 5 === 1) {
         await server.kill();
