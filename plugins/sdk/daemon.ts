@@ -120,7 +120,8 @@ export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Log
     );
   }
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  // Milliseconds between two samples of the event loop's lag: each is a wake-up of a process that may have nothing else to do.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
   const { runDir, stateDir, pluginDir } = flags;
   const service = await spec.start({ config, runDir, stateDir, pluginDir, log, registry });
   const open: Listening[] = [];
