@@ -47,7 +47,7 @@ export function parseDaemonFlags(name: string, about: string, argv: readonly str
 }
 
 /** The configuration object; `{}` when the default file does not exist. */
-export function readConfig(flags: DaemonFlags): Readonly<Record<string, unknown>> {
+export function readConfig(flags: Pick<DaemonFlags, 'configFile' | 'configGiven'>): Readonly<Record<string, unknown>> {
   let text: string;
   try {
     text = readFileSync(flags.configFile, 'utf8');

@@ -2,6 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../../linux/command.ts';
 import { findRuleBackend } from '../../linux/rule-backend.ts';
+import { readFilterChoice } from '../../network/publish/open-writer.ts';
+import { defaultConfigFile, readConfig } from '../../sdk/daemon-flags.ts';
+import { PluginError } from '../../sdk/errors.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
 
 /** Link kind → the module that carries it, and who needs it. */
@@ -64,9 +67,18 @@ async function lookAtLinkKind(entry: (typeof linkKinds)[number]): Promise<Findin
 
 /** Which one rules are written by, and why. */
 async function lookAtPacketFilter(): Promise<Finding> {
-  const found = await findRuleBackend();
+  const configFile = defaultConfigFile('networkd');
+  let wanted: ReturnType<typeof readFilterChoice>;
+  try {
+    wanted = readFilterChoice(readConfig({ configFile, configGiven: false })['firewall']);
+  } catch (error) {
+    const how = error instanceof PluginError && error.hint !== undefined ? `${error.hint}, in ` : 'edit ';
+    return fail((error as Error).message, `${how}${configFile}`);
+  }
+  const found = await findRuleBackend(wanted);
   if (found.kind === 'nftables') return ok('nftables: ports are elements of maps, at one cost for any number');
-  const mend = found.reason.includes('is not installed') ? 'apt-get install nftables' : 'modprobe nf_tables';
+  const missing = found.reason.includes('is not installed') ? 'apt-get install nftables' : 'modprobe nf_tables';
+  const mend = wanted === 'iptables' ? `take "firewall" out of ${configFile}` : missing;
   if (found.kind === 'none') return fail(`neither nftables nor iptables can be used: ${found.reason}`, mend);
   const ipv6 = found.ipv6 === undefined ? '; no ip6tables: networks with IPv6 are refused' : '';
   return warn(

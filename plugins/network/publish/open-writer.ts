@@ -12,15 +12,18 @@ interface Log {
 
 const choices = ['auto', 'nftables', 'iptables'] as const;
 
-/** `configured`: "firewall" of the configuration file, default auto. Throws PROTO_OPTION, and NET_FIREWALL where there is none. */
-export async function openRuleWriter(configured: unknown, log: Log): Promise<RuleWriter> {
+/** `configured`: "firewall" of the configuration file, default auto. Throws PROTO_OPTION. */
+export function readFilterChoice(configured: unknown): (typeof choices)[number] {
   const wanted = choices.find((name) => name === (configured ?? 'auto'));
-  if (wanted === undefined) {
-    throw new PluginError('PROTO_OPTION', `"firewall" in the configuration is ${JSON.stringify(configured)}`, {
-      hint: `use one of ${choices.join(', ')}`,
-    });
-  }
-  const found = await findRuleBackend(wanted);
+  if (wanted !== undefined) return wanted;
+  throw new PluginError('PROTO_OPTION', `"firewall" in the configuration is ${JSON.stringify(configured)}`, {
+    hint: `use one of ${choices.join(', ')}`,
+  });
+}
+
+/** `configured` as above. Throws PROTO_OPTION, and NET_FIREWALL where there is no packet filter. */
+export async function openRuleWriter(configured: unknown, log: Log): Promise<RuleWriter> {
+  const found = await findRuleBackend(readFilterChoice(configured));
   if (found.kind === 'nftables') return new NftWriter(new Nftables());
   if (found.kind === 'none') {
     throw new PluginError('NET_FIREWALL', `this host has no packet filter to use: ${found.reason}`, {
