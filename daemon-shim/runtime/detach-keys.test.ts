@@ -25,7 +25,8 @@ function feed(chunks: readonly string[]): { passed: string; detached: boolean } 
 test('the sequence is found across chunks, and half of one goes on to the container', () => {
   assert.deepEqual(feed(['ab\x10', '\x11c']), { passed: 'ab', detached: true });
   assert.deepEqual(feed(['\x10', 'x']), { passed: '\x10x', detached: false });
-  assert.deepEqual(feed(['\x10\x10\x11']), { passed: '\x10', detached: true });
+  assert.deepEqual(feed(['\x10', '\x10\x11']), { passed: '\x10\x10\x11', detached: false });
+  assert.deepEqual(feed(['\x10\x10\x11', '\x10\x11']), { passed: '\x10\x10\x11', detached: true });
   assert.deepEqual(feed(['\x11\x10']), { passed: '\x11', detached: false });
 });
 

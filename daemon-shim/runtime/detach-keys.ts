@@ -17,7 +17,12 @@ export function parseDetachKeys(text: string | undefined): number[] {
   });
 }
 
-/** Looks for the keys in what a user types, across chunks. Keys that turn out not to be the sequence go on to the container. */
+/**
+ * Looks for the keys in what a user types, across chunks. Keys that turn out not to be the sequence go on to the container.
+ *
+ * The docker command looks for them, too, and one that is let go by us alone waits for the container's end. So both decide
+ * alike (moby/term, proxy.go): a key that breaks the sequence off does not begin it anew.
+ */
 export class DetachScanner {
   readonly #keys: readonly number[];
   #matched = 0;
@@ -34,9 +39,8 @@ export class DetachScanner {
         if (this.#matched === this.#keys.length) return { pass: Buffer.from(pass), detached: true };
         continue;
       }
-      if (this.#matched > 0) pass.push(...this.#keys.slice(0, this.#matched));
-      this.#matched = byte === this.#keys[0] ? 1 : 0;
-      if (this.#matched === 0) pass.push(byte);
+      pass.push(...this.#keys.slice(0, this.#matched), byte);
+      this.#matched = 0;
     }
     return { pass: Buffer.from(pass), detached: false };
   }

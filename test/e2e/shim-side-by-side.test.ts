@@ -22,7 +22,7 @@ import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 import type { CliResult } from '../support/shim.ts';
 
-requires('parity-run', 'root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
+requires('root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
 
 const test = suite('side by side with Docker 28');
 let engine: Engine;

@@ -226,8 +226,8 @@ run --rm --mount type=volume,src=vol3,dst=/etc,volume-nocopy busybox ls /etc
 run --rm --mount type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700 busybox sh -c "grep ' /t ' /proc/mounts"
 run --rm --mount type=bind,src=/etc,dst=/h,readonly busybox touch /h/x
 run --rm --isolation hyperv busybox true
-# one that stays
-run -d --name s1 --label k=v -e E=1 -p 127.0.0.1:8090:80/tcp -p 8091:81/udp --expose 82 --restart on-failure:3 --memory 64m --health-cmd "test -e /ok" --health-interval 200ms --health-retries 1 --stop-timeout 1 busybox sh -c "echo started; echo oops >&2; touch /ok; exec sleep 1000"
+# one that stays; what would come in any order is not asked for: both streams at once, health checks among the processes
+run -d --name s1 --label k=v -e E=1 -p 127.0.0.1:8090:80/tcp -p 8091:81/udp --expose 82 --restart on-failure:3 --memory 64m --health-cmd "test -e /ok" --health-interval 1h --health-retries 1 --stop-timeout 1 busybox sh -c "echo started; sleep .3; echo oops >&2; touch /ok; exec sleep 1000"
 ps --format "{{.Image}}|{{.Command}}|{{.Names}}|{{.Labels}}|{{.Mounts}}|{{.Networks}}|{{.Ports}}|{{.State}}|{{.Size}}"
 ps --filter label=k=v --filter status=running --filter network=bridge --filter volume=nosuch
 ps --filter publish=8090 --format {{.Names}}
@@ -252,9 +252,9 @@ exec s1 nosuch
 exec -e A=2 s1 sh -c "echo $A"
 exec -d s1 touch /made
 exec nosuch true
-exec s1 ls /made
+$ until docker exec s1 ls /made 2>/dev/null; do sleep .1; done
 top s1 -o comm,user
-diff s1
+$ docker diff s1 | sort
 cp s1:/ok /run/ok
 cp /run/ok s1:/nosuch/x
 cp /run/ok s1:/ok2
@@ -266,7 +266,7 @@ image inspect made:1 --format "{{json .Config}} {{.Comment}} {{.Author}} {{.Size
 history made:1 --format "{{.CreatedBy}}|{{.Comment}}|{{.Size}}"
 images --format "{{.Repository}}:{{.Tag}} {{.Size}}"
 tag made:1 other:2
-images --filter label=a=b --format "{{.Repository}}:{{.Tag}}"
+$ docker images --filter label=a=b --format "{{.Repository}}:{{.Tag}}" | sort
 rmi other:2
 pause s1
 ps --format "{{.Names}} {{.State}}"
@@ -305,16 +305,17 @@ plugin ls
 container ls -a
 network prune -f
 system prune -f
-# terminals, pipes, files; keys are typed until they are taken: a terminal that is not raw yet swallows them
-$ script -qec "docker run --rm -it busybox sh -c 'read x; echo got:\$x; exit 4'" /dev/null < <(echo hello; sleep 30) | tr -d '\r' | grep -o 'got:.*'
+# terminals, pipes, files; keys are typed until they are taken: a terminal that is not raw yet swallows them. What types is no
+# child of script(1)'s, which would wait for it
+$ while echo hello; do sleep .3; done | script -qec "docker run --rm -it busybox sh -c 'read x; echo got:\$x; exit 4'" /dev/null | tr -d '\r' | grep -o 'got:.*'
 $ script -qec "docker run --rm -t busybox tty" /dev/null </dev/null; echo $?
 $ script -qec "docker run --rm -it busybox sh -c 'exit 5'" /dev/null </dev/null; echo $?
 $ echo data | docker run --rm -i busybox sh -c 'cat; echo end'
 $ echo data | docker run --rm -it busybox cat; echo $?
 $ docker run -dit --name t1 busybox sh >/dev/null
-$ script -qec "docker attach t1" /dev/null < <(while printf '\020\021'; do sleep .3; done) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
-$ script -qec "docker attach --detach-keys ctrl-a,x t1" /dev/null < <(while printf '\001x'; do sleep .3; done) | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
-$ script -qec "docker exec -it --detach-keys ctrl-a,x t1 sh" /dev/null < <(while printf '\001x'; do sleep .3; done) | tr -d '\r' | grep -o 'exec failed.*\|read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ while printf '\020\021'; do sleep .3; done | script -qec "docker attach t1" /dev/null | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ while printf '\001x'; do sleep .3; done | script -qec "docker attach --detach-keys ctrl-a,x t1" /dev/null | tr -d '\r' | grep -o 'read escape.*'; docker inspect -f '{{.State.Running}}' t1
+$ while printf '\001x'; do sleep .3; done | script -qec "docker exec -it --detach-keys ctrl-a,x t1 sh" /dev/null | tr -d '\r' | grep -o 'exec failed.*\|read escape.*'; docker inspect -f '{{.State.Running}}' t1
 $ docker rm -f t1
 $ docker export $(docker create --name e1 busybox true) | tar -t | grep -c .; docker rm e1
 $ docker create --name e2 busybox true >/dev/null; cd $(mktemp -d); echo hello >f; tar -c f | docker cp - e2:/tmp; docker cp e2:/tmp/f - | tar -xO; docker rm e2
@@ -448,7 +449,7 @@ refused("bad name", lambda: c.api.create_container("busybox", name="a b"))
 net = c.networks.create("pynet", driver="bridge", labels={"a": "b"}, ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.45.0.0/24", gateway="10.45.0.1")]))
 vol = c.volumes.create("pyvol", labels={"x": "y"})
 see("volume", [vol.attrs["Name"], vol.attrs["Labels"], vol.attrs["Scope"]])
-k = c.containers.create("busybox", ["sh", "-c", "echo ready; exec sleep 1000"], name="py1", network="pynet", environment={"A": "1"}, labels={"l": "1"}, mem_limit="64m", volumes={"pyvol": {"bind": "/v", "mode": "rw"}}, ports={"80/tcp": ("127.0.0.1", 8096)}, stop_signal="SIGKILL", healthcheck={"test": ["CMD", "true"], "interval": 200000000})
+k = c.containers.create("busybox", ["sh", "-c", "echo ready; exec sleep 1000"], name="py1", network="pynet", environment={"A": "1"}, labels={"l": "1"}, mem_limit="64m", volumes={"pyvol": {"bind": "/v", "mode": "rw"}}, ports={"80/tcp": ("127.0.0.1", 8096)}, stop_signal="SIGKILL", healthcheck={"test": ["CMD", "true"], "interval": 3600000000000})
 see("created", k.status)
 k.start(); k.reload()
 see("started", [k.status, k.attrs["HostConfig"]["Memory"], k.attrs["NetworkSettings"]["Ports"], sorted(k.attrs["NetworkSettings"]["Networks"])])

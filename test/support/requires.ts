@@ -20,8 +20,6 @@ const links = {
 
 const probes = {
   root: () => process.getuid?.() === 0 || 'not root',
-  /** For comparisons whose list of differences is not complete yet: they fail, and are run by hand. */
-  'parity-run': () => process.env['CLEAT_PARITY'] === '1' || 'it is run with CLEAT_PARITY=1, for it does not pass yet',
   nftables: () => inNewNetns('nft add table inet probe'),
   netem: () => inNewNetns('ip link add left type veth peer name right && tc qdisc add dev left root netem delay 1ms'),
   esp: () =>
