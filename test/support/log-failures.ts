@@ -130,7 +130,7 @@ export function failureMatrix(driver: string, address: string, firstPort: number
     const session = await open(`tcp://127.0.0.1:${here}`);
     let stopped = false;
     // What a process that is killed has not seen confirmed is sent again: the receiver has to hold many times what was written.
-    const flooding = flood(session, () => stopped, { lines: 60, restMs: 20 });
+    const flooding = flood(session, () => stopped, { lines: 30, restMs: 20 });
     for (let round = 0; round < rounds; round++) {
       // Now and then long enough for something to be confirmed: else all of it is sent again each time.
       await pause(round % 5 === 4 ? 2500 : 20 + Math.random() * 150);
