@@ -104,10 +104,10 @@ export class Directory {
   }
 
   /** Names of what is no endpoint of this host; an empty contribution takes them away. Nothing while the network is unknown. */
-  contribute(networkId: string, contributor: string, contribution: Contribution): void {
+  contribute(networkId: string, contributions: ReadonlyMap<string, Contribution>): void {
     const entry = this.#networks.get(networkId);
     if (entry === undefined) return;
-    entry.zone.put(contributor, contribution);
+    for (const [contributor, contribution] of contributions) entry.zone.put(contributor, contribution);
     this.#changed(networkId);
   }
 

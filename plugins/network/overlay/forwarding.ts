@@ -21,13 +21,15 @@ import {
   appendFdbEntry,
   deleteFdbEntry,
   deleteNeighbour,
+  type FdbEntry,
   listFdb,
   listNeighbours,
+  type Neighbour,
   replaceFdbEntry,
   replaceNeighbour,
 } from '../../linux/netlink/neighbour.ts';
 import { addRoute, deleteRoute, listRoutes, RT_TABLE_MAIN } from '../../linux/netlink/route.ts';
-import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import type { RouteChange, RouteSocket } from '../../linux/netlink/route-socket.ts';
 import type { Request } from '../../linux/netlink/socket.ts';
 import { type Cidr, cidrHasCidr, parseCidr } from '../address/cidr.ts';
 
@@ -70,8 +72,8 @@ const passing = ['ENOENT', 'EEXIST', 'ENODEV', 'ESRCH', 'ENETDOWN', 'ENETUNREACH
 
 /** kind|key|value → how to make it and how to take it away. */
 interface Entry {
-  readonly add: Request;
-  readonly remove: Request;
+  readonly add: () => Request;
+  readonly remove: () => Request;
   /** Entries that only one value is possible for: a new one takes the place of the old one. */
   readonly slot: string;
   readonly proxied?: string;
@@ -85,10 +87,21 @@ export interface Settled {
   readonly answered: readonly string[];
 }
 
+interface Links extends ForwardingLinks {
+  /** Of the bridge. */
+  readonly mac: string;
+}
+
 export class Forwarding {
   readonly #socket: RouteSocket;
-  #links: (ForwardingLinks & { readonly mac: string }) | undefined;
+  #links: Links | undefined;
+  /** As they follow from what a host said of one container, on these links. */
+  #entries = new WeakMap<RemoteAddress, readonly [string, Entry][]>();
   #present = new Map<string, Entry>();
+  /** Entries that somebody else took away or made, by the kernel's news. */
+  readonly #suspects = new Set<string>();
+  /** Of what was wanted last. */
+  #slots: ReadonlyMap<string, unknown> = new Map();
 
   constructor(socket: RouteSocket) {
     this.#socket = socket;
@@ -97,57 +110,104 @@ export class Forwarding {
   /** Reads what the kernel has: at start, and when somebody may have changed it. */
   load(links: ForwardingLinks): void {
     const { vxlan, bridge, routed } = links;
-    this.#links = { ...links, mac: getLink(this.#socket, bridge).mac };
+    const { mac } = getLink(this.#socket, bridge);
+    const before = this.#links;
+    if (before?.vxlan !== vxlan || before.bridge !== bridge || before.mac !== mac) this.#entries = new WeakMap();
+    this.#links = { ...links, mac };
     this.#present = new Map();
-    const note = (entry: [string, Entry]) => this.#present.set(...entry);
-    for (const { mac, destination, table, lifetime } of listFdb(this.#socket, { link: vxlan })) {
-      if (table === 'self' && destination !== undefined) note(tunnelEntry(vxlan, mac, destination));
-      if (table === 'master' && lifetime === 'static') note(portEntry(vxlan, mac));
-    }
-    for (const { address, mac, state } of listNeighbours(this.#socket, { link: bridge })) {
-      if (state === 'permanent' && mac !== undefined) note(neighbourEntry(bridge, address, mac));
-    }
+    this.#suspects.clear();
+    const note = (entry: [string, Entry] | undefined) => entry && this.#present.set(...entry);
+    for (const entry of listFdb(this.#socket, { link: vxlan })) note(fdbEntry(entry));
+    for (const neighbour of listNeighbours(this.#socket, { link: bridge })) note(permanentEntry(neighbour));
     if (routed.length === 0) return;
-    for (const route of ourRoutes(this.#socket, routed)) note(routeEntry(route));
-    for (const { address } of listNeighbours(this.#socket, { link: bridge, proxy: true }))
-      note(proxyEntry(bridge, address));
+    for (const entry of this.#listDirect(this.#links)) note(entry);
+  }
+
+  /** News of the kernel about an entry, by whoever: those that we did not cause are remembered. */
+  heard(change: RouteChange): void {
+    if (this.#links === undefined) return;
+    const { vxlan, bridge } = this.#links;
+    if (change.kind === 'fdb' && change.entry.link === vxlan) {
+      const [key] = fdbEntry(change.entry) ?? [];
+      if (key !== undefined) this.#suspect(key, this.#present.has(key) !== (change.change === 'new'));
+    }
+    if (change.kind === 'neighbour' && change.neighbour.link === bridge && !change.neighbour.proxy) {
+      const slot = `neighbour ${change.neighbour.address}`;
+      const [key] = (change.change === 'new' && permanentEntry(change.neighbour)) || [];
+      // One that goes is told of without its MAC.
+      this.#suspect(slot, key === undefined ? this.#slots.has(slot) : !this.#present.has(key));
+    }
+  }
+
+  /** News were lost. */
+  missed(): void {
+    this.#suspects.add('all');
+  }
+
+  #suspect(what: string, is: boolean): void {
+    if (is) this.#suspects.add(what);
+    else this.#suspects.delete(what);
+  }
+
+  /** Whether the kernel has what it was given, by its news; of routes and proxies it is asked. */
+  isWhole(): boolean {
+    if (this.#suspects.size > 0 || this.#links === undefined) return false;
+    if (this.#links.routed.length === 0) return true;
+    const direct = [...this.#present].filter(([, { slot }]) => /^(route|proxy) /.test(slot)).map(([key]) => key);
+    const there = this.#listDirect(this.#links).map(([key]) => key);
+    return direct.sort().join() === there.sort().join();
+  }
+
+  #listDirect({ bridge, routed }: Links): [string, Entry][] {
+    const proxies = listNeighbours(this.#socket, { link: bridge, proxy: true });
+    return [
+      ...ourRoutes(this.#socket, routed).map(routeEntry),
+      ...proxies.map(({ address }) => proxyEntry(bridge, address)),
+    ];
   }
 
   /** Brings the kernel to what is wanted. With `keep`, what is not wanted stays: who said it may not have spoken yet. */
   settle({ hosts, remotes, routes }: Destinations, keep = false): Settled {
     if (this.#links === undefined) return { added: 0, removed: 0, answered: [] };
-    const { vxlan, bridge, mac: gateway } = this.#links;
+    const { vxlan } = this.#links;
     const slots = new Map<string, [string, Entry]>();
     // Of two that claim one slot the kernel has the later one, and so do we.
     const want = (entry: [string, Entry]) => slots.set(entry[1].slot, entry);
     for (const host of hosts) want(tunnelEntry(vxlan, everybody, host));
     // Before the answers that lead containers to them.
     for (const route of routes) want(routeEntry(route));
-    for (const { mac, host, addresses, routed } of remotes) {
-      want(tunnelEntry(vxlan, mac, host));
-      want(portEntry(vxlan, mac));
-      for (const address of addresses) {
-        const direct = routed.includes(address);
-        if (direct) want(proxyEntry(bridge, address));
-        want(neighbourEntry(bridge, address, direct ? gateway : mac));
-      }
-    }
+    for (const remote of remotes) for (const entry of this.#entriesOf(remote, this.#links)) want(entry);
+    this.#slots = slots;
     const wanted = new Map(slots.values());
     const gone = [...this.#present].filter(([key, { slot }]) => !wanted.has(key) && (!keep || slots.has(slot)));
     const fresh = [...wanted].filter(([key]) => !this.#present.has(key));
     // First away, then new: what changed places has the same key in the kernel.
-    this.#run(gone.map(([, entry]) => entry.remove));
+    this.#run(gone.map(([, entry]) => entry.remove()));
     for (const [key] of gone) this.#present.delete(key);
-    this.#run(fresh.map(([, entry]) => entry.add));
+    this.#run(fresh.map(([, entry]) => entry.add()));
     for (const [key, entry] of fresh) this.#present.set(key, entry);
     const answered = fresh.flatMap(([, { proxied }]) => proxied ?? []);
     return { added: fresh.length, removed: gone.length, answered };
   }
 
+  #entriesOf(remote: RemoteAddress, { vxlan, bridge, mac: gateway }: Links): readonly [string, Entry][] {
+    const known = this.#entries.get(remote);
+    if (known) return known;
+    const { mac, host, addresses, routed } = remote;
+    const entries = [tunnelEntry(vxlan, mac, host), portEntry(vxlan, mac)];
+    for (const address of addresses) {
+      const direct = routed.includes(address);
+      if (direct) entries.push(proxyEntry(bridge, address));
+      entries.push(neighbourEntry(bridge, address, direct ? gateway : mac));
+    }
+    this.#entries.set(remote, entries);
+    return entries;
+  }
+
   /** What does not go with the links. */
   close(): void {
     const routes = [...this.#present.values()].filter(({ slot }) => slot.startsWith('route '));
-    this.#run(routes.map(({ remove }) => remove));
+    this.#run(routes.map(({ remove }) => remove()));
     this.#present = new Map();
     this.#links = undefined;
   }
@@ -194,35 +254,46 @@ function routeEntry(route: DirectRoute): [string, Entry] {
   const { destination, gateway, link } = route;
   const whole = { ...route, metric: protocol, protocol };
   const slot = `route ${destination}`;
-  return [`${slot} ${gateway} ${link}`, { add: addRoute(whole), remove: deleteRoute(whole), slot }];
+  return [`${slot} ${gateway} ${link}`, { add: () => addRoute(whole), remove: () => deleteRoute(whole), slot }];
 }
 
 function proxyEntry(link: number, given: string): [string, Entry] {
   const address = asKernel(given);
   const entry = { link, address, proxy: true };
   const key = `proxy ${address}`;
-  return [key, { add: replaceNeighbour(entry), remove: deleteNeighbour(entry), slot: key, proxied: address }];
+  const [add, remove] = [() => replaceNeighbour(entry), () => deleteNeighbour(entry)];
+  return [key, { add, remove, slot: key, proxied: address }];
+}
+
+/** undefined: none of ours. */
+function fdbEntry({ link, mac, destination, table, lifetime }: FdbEntry): [string, Entry] | undefined {
+  if (table === 'self') return destination === undefined ? undefined : tunnelEntry(link, mac, destination);
+  return lifetime === 'static' ? portEntry(link, mac) : undefined;
+}
+
+function permanentEntry({ link, address, mac, state, proxy }: Neighbour): [string, Entry] | undefined {
+  return state === 'permanent' && mac !== undefined && !proxy ? neighbourEntry(link, address, mac) : undefined;
 }
 
 function tunnelEntry(link: number, mac: string, destination: string): [string, Entry] {
   const entry = { link, mac, destination, table: 'self' } as const;
   const toAll = mac === everybody;
   const key = `tunnel ${mac} ${destination}`;
-  const add = toAll ? appendFdbEntry(entry) : replaceFdbEntry(entry);
-  return [key, { add, remove: deleteFdbEntry(entry), slot: toAll ? key : `tunnel ${mac}` }];
+  const add = () => (toAll ? appendFdbEntry(entry) : replaceFdbEntry(entry));
+  return [key, { add, remove: () => deleteFdbEntry(entry), slot: toAll ? key : `tunnel ${mac}` }];
 }
 
 function portEntry(link: number, mac: string): [string, Entry] {
   const entry = { link, mac, table: 'master' } as const;
   const key = `port ${mac}`;
-  return [key, { add: replaceFdbEntry(entry), remove: deleteFdbEntry(entry), slot: key }];
+  return [key, { add: () => replaceFdbEntry(entry), remove: () => deleteFdbEntry(entry), slot: key }];
 }
 
 function neighbourEntry(link: number, given: string, mac: string): [string, Entry] {
   const address = asKernel(given);
-  const add = replaceNeighbour({ link, address, mac });
+  const add = () => replaceNeighbour({ link, address, mac });
   return [
     `neighbour ${address} ${mac}`,
-    { add, remove: deleteNeighbour({ link, address }), slot: `neighbour ${address}` },
+    { add, remove: () => deleteNeighbour({ link, address }), slot: `neighbour ${address}` },
   ];
 }

@@ -5,7 +5,7 @@
 import { isKernelError } from '../../linux/errors.ts';
 import { findLink, type Link } from '../../linux/netlink/link.ts';
 import { getRoute } from '../../linux/netlink/route.ts';
-import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
+import type { RouteChange, RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { type Cidr, cidrHasIp, formatCidr, parseCidr, parseInterfaceAddress } from '../address/cidr.ts';
 import { findIp, formatIp } from '../address/ip.ts';
 import { findMac, isUnicastMac } from '../address/mac.ts';
@@ -15,12 +15,12 @@ import { vxlanName } from '../link/names.ts';
 import { announceOn } from '../neighbour/announce.ts';
 import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
 import type { OverlayConfig } from './config.ts';
-import type { ControlPlane, SharedEndpoint, SharedNetwork } from './control-plane.ts';
+import type { ControlPlane, RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import { ensureVxlan, removeVxlan } from './device.ts';
 import { type Direct, directRanges, readDirect } from './direct/direct.ts';
 import { type DirectRoute, Forwarding, type RemoteAddress } from './forwarding.ts';
 import { groupsText, Multicast, readGroupsText } from './multicast.ts';
-import { localNames, remoteContribution } from './names.ts';
+import { localNames, RemoteNames } from './names.ts';
 import type { OverlayOptions } from './options.ts';
 import { judge, type RemoteHost } from './remote.ts';
 import { checkShare, shareOf } from './share.ts';
@@ -68,8 +68,15 @@ export class Member {
   /** Host → ranges that are routed to it. */
   #direct: ReadonlyMap<string, readonly Cidr[]> = new Map();
   #remotes: readonly RemoteHost[] = [];
-  /** What each host brought into the names last. */
-  #named = new Map<string, string>();
+  /** By what the host said: the same object, the same judgement. */
+  #judged: { readonly key: string; readonly hosts: WeakMap<RemotePart, RemoteHost> } = {
+    key: '',
+    hosts: new WeakMap(),
+  };
+  readonly #addresses = new WeakMap<RemoteHost, { readonly ranges: string; readonly list: readonly RemoteAddress[] }>();
+  readonly #names: RemoteNames;
+  /** The zone changes by what others say, which is no news for them. */
+  #naming = false;
   #complaints = '';
   #directory: Directory | undefined;
 
@@ -78,6 +85,7 @@ export class Member {
     this.options = options;
     this.plan = plan;
     this.#parts = parts;
+    this.#names = new RemoteNames(networkId);
     this.#forwarding = new Forwarding(parts.socket);
     this.#multicast = new Multicast(
       parts.socket,
@@ -141,8 +149,19 @@ export class Member {
       this.#answered.clear();
     }
     this.settle();
+    if (this.#forwarding.isWhole()) return;
     this.#load(vxlan);
     this.settle('entries that somebody changed were put right');
+  }
+
+  /** News of the kernel about FDB and neighbours. */
+  heard(change: RouteChange): void {
+    this.#forwarding.heard(change);
+  }
+
+  /** News of the kernel were lost: at the next check it is asked for everything. */
+  missed(): void {
+    this.#forwarding.missed();
   }
 
   /** Agrees with the other hosts on what the network is, where there is a store. Throws NET_OVERLAY_DIFFERS, NET_OVERLAY_STORE. */
@@ -240,7 +259,7 @@ export class Member {
     this.#parts.plane.withdraw(this.options.name);
     this.#forwarding.close();
     this.#parts.direct.close(this.options.name);
-    for (const contributor of this.#named.keys()) this.#directory?.contribute(this.networkId, contributor, new Map());
+    if (this.#directory) this.#names.settle(this.#directory, []);
     removeVxlan(this.#parts.socket, this.options.vni);
     this.#parts.tunnel.close(this.options.name);
   }
@@ -267,6 +286,7 @@ export class Member {
   }
 
   tellAll(): void {
+    if (this.#naming) return;
     for (const endpoint of this.#parts.registry.endpoints(this.networkId)) this.tell(endpoint);
   }
 
@@ -303,9 +323,7 @@ export class Member {
     const underlay = this.#underlay;
     if (underlay === undefined) return;
     const { name } = this.options;
-    const own = this.#own(underlay);
-    const parts = this.#parts.plane.remoteParts(name);
-    this.#remotes = parts.map((part) => judge(part, own, this.options));
+    this.#judgeAll(underlay);
     this.#complain();
     const usable = this.#remotes.filter(({ problem }) => problem === undefined);
     // After a start the kernel still has what was known.
@@ -321,14 +339,8 @@ export class Member {
     const routes = [...this.#direct].flatMap(([host, parts]) =>
       parts.map((range): DirectRoute => ({ destination: formatCidr(range), gateway: host, link: underlay.link })),
     );
-    const remotes = usable.flatMap(({ host, endpoints }) =>
-      endpoints
-        .filter(({ addresses }) => !addresses.some((address) => here.has(address)))
-        .map(({ addresses, mac }): RemoteAddress => {
-          const routed = addresses.filter((address) => this.isDirect(host, address));
-          return { addresses, mac, host: this.vtepOf(host), routed };
-        }),
-    );
+    const isHere = ({ addresses }: RemoteAddress) => addresses.some((address) => here.has(address));
+    const remotes = usable.flatMap((remote) => this.#addressesOf(remote).filter((one) => !isHere(one)));
     this.#multicast.settle(
       usable.map(({ host, attributes }) => ({ vtep: this.vtepOf(host), groups: readGroupsText(attributes['groups']) })),
       keep,
@@ -354,6 +366,32 @@ export class Member {
     const pools = this.#routedPools();
     const near = taking.filter(({ remote }) => this.#isNear(remote.host));
     return new Map(near.map(({ remote }) => [remote.host, directRanges(remote, pools)]));
+  }
+
+  /** Hosts that say the same as before are judged as before. */
+  #judgeAll(underlay: Underlay): void {
+    const own = this.#own(underlay);
+    const key = JSON.stringify({ ...own, attributes: own.attributes['tunnel'] !== undefined });
+    if (key !== this.#judged.key) this.#judged = { key, hosts: new WeakMap() };
+    const { hosts } = this.#judged;
+    this.#remotes = this.#parts.plane.remoteParts(this.options.name).map((part) => {
+      const known = hosts.get(part) ?? judge(part, own, this.options);
+      hosts.set(part, known);
+      return known;
+    });
+  }
+
+  #addressesOf(remote: RemoteHost): readonly RemoteAddress[] {
+    const { host, endpoints } = remote;
+    const ranges = (this.#direct.get(host) ?? []).map(formatCidr).join();
+    const known = this.#addresses.get(remote);
+    if (known?.ranges === ranges) return known.list;
+    const list = endpoints.map(({ addresses, mac }) => {
+      const routed = addresses.filter((address) => this.isDirect(host, address));
+      return { addresses, mac, host: this.vtepOf(host), routed };
+    });
+    this.#addresses.set(remote, { ranges, list });
+    return list;
   }
 
   /** Containers here that knew another MAC for these hear of it. */
@@ -391,22 +429,14 @@ export class Member {
   }
 
   #settleNames(): void {
-    const directory = this.#directory;
-    if (directory === undefined) return;
-    const suffix = directory.find(this.networkId)?.options.domain ?? directory.nameOf(this.networkId);
-    const named = new Map<string, string>();
-    for (const remote of this.#remotes) {
-      if (remote.problem !== undefined) continue;
-      const contributor = `overlay ${remote.node}`;
-      const text = JSON.stringify([suffix, remote.hostName, remote.endpoints]);
-      named.set(contributor, text);
-      // A change empties the tables of ready answers, so there must be one.
-      if (this.#named.get(contributor) === text) continue;
-      directory.contribute(this.networkId, contributor, remoteContribution(remote, suffix));
+    if (this.#directory === undefined) return;
+    const usable = this.#remotes.filter(({ problem }) => problem === undefined);
+    this.#naming = true;
+    try {
+      this.#names.settle(this.#directory, usable);
+    } finally {
+      this.#naming = false;
     }
-    for (const contributor of this.#named.keys())
-      if (!named.has(contributor)) directory.contribute(this.networkId, contributor, new Map());
-    this.#named = named;
   }
 
   #announce(): void {

@@ -45,6 +45,7 @@ export function startOverlay(
   let timer: NodeJS.Timeout | undefined;
   let monitor: { close(): void } | undefined;
   let pauseMs = gatherMs;
+  let settledAt = 0;
   const settleChanged = () => {
     gathering = undefined;
     const began = performance.now();
@@ -52,11 +53,12 @@ export function startOverlay(
     changed.clear();
     prober.update(probeUse(driver));
     // Large networks under many changes take a fifth of the time, not all of it.
-    pauseMs = Math.min(longestGatherMs, Math.max(gatherMs, 4 * (performance.now() - began)));
+    settledAt = performance.now();
+    pauseMs = Math.min(longestGatherMs, Math.max(gatherMs, 4 * (settledAt - began)));
   };
   planes.onChange = (names) => {
     for (const name of names) changed.add(name);
-    gathering ??= setTimeout(settleChanged, pauseMs);
+    gathering ??= setTimeout(settleChanged, Math.max(gatherMs, settledAt + pauseMs - performance.now()));
   };
   const tunnel = new Tunnel({
     ...parts,
@@ -137,13 +139,16 @@ export function startOverlay(
         for (const one of driver.members.values()) one.askGroups();
       }, queryIntervalSeconds * 1000).unref();
       monitor = monitorRoutes({
-        topics: ['link', 'group'],
+        topics: ['link', 'group', 'neighbour'],
         onChange: (change) => {
+          if (change.kind === 'fdb' || change.kind === 'neighbour')
+            for (const one of driver.members.values()) one.heard(change);
           if (change.kind === 'group') groupsChanged(change.entry.table);
           if (change.kind === 'link' && change.change === 'deleted' && needsLink(change.link.name))
             soon ??= setTimeout(check, settleMs).unref();
         },
         onLost: () => {
+          for (const one of driver.members.values()) one.missed();
           soon ??= setTimeout(check, settleMs).unref();
         },
       });

@@ -9,6 +9,7 @@ import { type CallOptions, type Client, Code, ConnectError, createClient } from 
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import type { EtcdConfig } from './config.ts';
 import { keyBytes, prefixEnd } from './keys.ts';
+import { Patience } from './patience.ts';
 import {
   Auth,
   type Event,
@@ -54,6 +55,7 @@ export class Connection {
   readonly #watch: Client<typeof Watch>;
   readonly #maintenance: Client<typeof Maintenance>;
   readonly #auth: Client<typeof Auth>;
+  readonly #patience = new Patience();
   #token: string | undefined;
   #probe: NodeJS.Timeout | undefined;
   #version = '';
@@ -114,6 +116,7 @@ export class Connection {
 
   close(): void {
     clearInterval(this.#probe);
+    this.#patience.close();
     this.#sessions.abort();
   }
 
@@ -153,7 +156,7 @@ export class Connection {
   async #ask(): Promise<void> {
     const began = performance.now();
     try {
-      const { version, leader } = await this.#maintenance.status({}, { timeoutMs: openMs });
+      const { version, leader } = await this.#maintenance.status({}, { signal: this.#patience.signal(openMs) });
       this.#version = version;
       if (leader === 0n) throw new ConnectError('the member has no leader', Code.Unavailable);
     } catch (error) {
@@ -223,7 +226,7 @@ export class Connection {
   }
 
   #options(): CallOptions {
-    return { timeoutMs: callMs };
+    return { signal: this.#patience.signal(callMs) };
   }
 }
 

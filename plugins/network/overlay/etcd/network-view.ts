@@ -32,6 +32,17 @@ interface Observed extends OwnRecord {
   readonly revision: bigint;
 }
 
+/** The records of one host, by the rest of their keys. */
+interface NodeRecords {
+  readonly endpoints: Map<string, SharedEndpoint>;
+  readonly ranges: Map<string, string>;
+  host: { readonly value: HostValue; readonly revision: bigint } | undefined;
+  /** As it follows from these; made anew when one of them has changed. */
+  part: RemotePart | undefined;
+}
+
+type HostValue = Extract<Value, { kind: 'host' }>;
+
 export class NetworkView {
   readonly #prefix: string;
   readonly #node: string;
@@ -41,6 +52,8 @@ export class NetworkView {
   readonly #own = new Map<string, Observed>();
   /** Missing in the last snapshot → until when they are still held true. */
   readonly #fading = new Map<string, number>();
+  /** What hosts have, by node. */
+  readonly #nodes = new Map<string, NodeRecords>();
   #parts: RemotePart[] | undefined;
   #synced = false;
   #broken = 0;
@@ -124,37 +137,24 @@ export class NetworkView {
     return this.#own;
   }
 
+  /** A host of which nothing has changed has the same object as before. */
   parts(): RemotePart[] {
     this.#parts ??= this.#build();
     return this.#parts;
   }
 
   #build(): RemotePart[] {
-    const endpoints = new Map<string, SharedEndpoint[]>();
-    const ranges = new Map<string, string[]>();
-    const add = <T>(lists: Map<string, T[]>, node: string, item: T) => {
-      const list = lists.get(node);
-      if (list) list.push(item);
-      else lists.set(node, [item]);
-    };
-    for (const { value } of this.#records.values()) {
-      if (value.kind === 'endpoint') add(endpoints, value.node, value.endpoint);
-      if (value.kind === 'block') add(ranges, value.owner, value.block);
-    }
     // An address on the underlay is one host's: of a host that was set up anew, the record of before says nothing any more.
-    const newest = new Map<string, Observed & { readonly value: { readonly kind: 'host' } }>();
-    for (const observed of this.#records.values()) {
-      const { value, revision } = observed;
-      if (value.kind !== 'host' || value.node === this.#node) continue;
-      const known = newest.get(value.network.host);
-      if (!known || known.revision < revision) newest.set(value.network.host, { ...observed, value });
+    const newest = new Map<string, { readonly part: RemotePart; readonly revision: bigint }>();
+    for (const [node, records] of this.#nodes) {
+      const { host } = records;
+      if (host === undefined || node === this.#node) continue;
+      const known = newest.get(host.value.network.host);
+      if (known && known.revision >= host.revision) continue;
+      records.part ??= partOf(host.value, records);
+      newest.set(host.value.network.host, { part: records.part, revision: host.revision });
     }
-    return [...newest.values()].map(({ value: { node, hostName, network } }) => ({
-      node,
-      hostName,
-      network: { ...network, endpoints: endpoints.get(node) ?? [] },
-      ranges: ranges.get(node) ?? [],
-    }));
+    return [...newest.values()].map(({ part }) => part);
   }
 
   #put(rest: string, { value, lease, modRevision }: KeyValue): void {
@@ -166,8 +166,10 @@ export class NetworkView {
     if (key === undefined) return;
     try {
       const observed = { ...record, revision, value: readValue(key, record.text) };
+      this.#forget(rest);
       this.#records.set(rest, observed);
       if (this.#isOwn(rest)) this.#own.set(rest, observed);
+      this.#file(rest, observed);
     } catch (error) {
       if (!(error instanceof RecordError || error instanceof SyntaxError)) throw error;
       this.#broken++;
@@ -176,8 +178,31 @@ export class NetworkView {
   }
 
   #forget(rest: string): void {
+    const known = this.#records.get(rest);
+    if (known === undefined) return;
     this.#records.delete(rest);
     this.#own.delete(rest);
+    const node = nodeOf(known.value);
+    const records = this.#nodes.get(node);
+    if (!records) return;
+    records.part = undefined;
+    records.endpoints.delete(rest);
+    records.ranges.delete(rest);
+    if (known.value.kind === 'host') records.host = undefined;
+    if (!records.host && records.endpoints.size + records.ranges.size === 0) this.#nodes.delete(node);
+  }
+
+  #file(rest: string, { value, revision }: Observed): void {
+    const node = nodeOf(value);
+    let records = this.#nodes.get(node);
+    if (!records) {
+      records = { endpoints: new Map(), ranges: new Map(), host: undefined, part: undefined };
+      this.#nodes.set(node, records);
+    }
+    records.part = undefined;
+    if (value.kind === 'endpoint') records.endpoints.set(rest, value.endpoint);
+    else if (value.kind === 'block') records.ranges.set(rest, value.block);
+    else records.host = { value, revision };
   }
 
   #isOwn(rest: string): boolean {
@@ -196,4 +221,18 @@ function readValue(key: NetworkKey, json: string): Value {
   if (key.kind === 'block') return { ...key, owner: text(given, 'node', 64) };
   const network = readNetwork({ ...object(given['network']), endpoints: [] });
   return { ...key, hostName: text(given, 'hostName', 253), network };
+}
+
+/** Whose word a record is, or whose block. */
+function nodeOf(value: Value): string {
+  return value.kind === 'block' ? value.owner : value.node;
+}
+
+function partOf({ node, hostName, network }: HostValue, { endpoints, ranges }: NodeRecords): RemotePart {
+  return {
+    node,
+    hostName,
+    network: { ...network, endpoints: [...endpoints.values()] },
+    ranges: [...ranges.values()],
+  };
 }

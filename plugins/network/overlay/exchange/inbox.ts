@@ -10,6 +10,8 @@ type Hello = Extract<Message, { kind: 'hello' }>;
 interface HeardNetwork {
   network: Omit<SharedNetwork, 'endpoints'>;
   readonly endpoints: Map<string, SharedEndpoint>;
+  /** As it follows from these; made anew when one of them has changed. */
+  part?: RemotePart | undefined;
 }
 
 interface Source {
@@ -65,17 +67,25 @@ export class Inbox {
         return [message.network.name];
       case 'withdraw':
         return networks.delete(message.name) ? [message.name] : [];
-      case 'put':
-        networks.get(message.name)?.endpoints.set(message.endpoint.id, message.endpoint);
+      case 'put': {
+        const heard = networks.get(message.name);
+        heard?.endpoints.set(message.endpoint.id, message.endpoint);
+        if (heard) heard.part = undefined;
         return [message.name];
+      }
       case 'attributes': {
         const heard = networks.get(message.name);
         if (!heard) return [];
         heard.network = { ...heard.network, attributes: message.attributes };
+        heard.part = undefined;
         return [message.name];
       }
-      case 'remove':
-        return networks.get(message.name)?.endpoints.delete(message.endpointId) ? [message.name] : [];
+      case 'remove': {
+        const heard = networks.get(message.name);
+        if (!heard?.endpoints.delete(message.endpointId)) return [];
+        heard.part = undefined;
+        return [message.name];
+      }
       default:
         return [];
     }
@@ -92,12 +102,14 @@ export class Inbox {
     return [...lost];
   }
 
+  /** A host of which nothing has changed has the same object as before. */
   parts(networkName: string): RemotePart[] {
-    return [...this.#sources.values()].flatMap(({ hello, networks }) => {
+    return [...this.#sources.values()].flatMap(({ hello: { node, hostName }, networks }) => {
       const heard = networks.get(networkName);
       if (!heard) return [];
-      const network = { ...heard.network, endpoints: [...heard.endpoints.values()] };
-      return [{ node: hello.node, hostName: hello.hostName, network }];
+      const network = () => ({ ...heard.network, endpoints: [...heard.endpoints.values()] });
+      heard.part ??= { node, hostName, network: network() };
+      return [heard.part];
     });
   }
 
