@@ -1,6 +1,6 @@
 /** Real etcd members: Debian's 3.4 of this machine, or 3.5 of the newer root; on loopback, or one in each of some hosts. */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ensureSidRoot } from '../../lab/setup/sid-root.ts';
@@ -53,6 +53,8 @@ export interface EtcdOptions {
   readonly tls?: EtcdTls;
   /** For `ctl`, once there are users. */
   readonly ctlArgs?: readonly string[];
+  /** Data in /dev/shm, so that no disk is waited for. */
+  readonly inMemory?: boolean;
 }
 
 interface Running {
@@ -67,7 +69,8 @@ let clusters = 0;
 /** Resolves when every member answers. */
 export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   const { version = '3.4', tls } = options;
-  const dir = join(makeRunFolder(), `etcd-${++clusters}`);
+  const name = `etcd-${++clusters}`;
+  const dir = options.inMemory ? mkdtempSync(`/dev/shm/cleat-${name}-`) : join(makeRunFolder(), name);
   mkdirSync(dir, { recursive: true });
   const places = options.hosts ?? [{ host: undefined, address: '127.0.0.1' }];
   const scheme = tls ? 'https' : 'http';
