@@ -6,6 +6,7 @@ import { removeTree } from '../../plugins/linux/remove-tree.ts';
 import { check, libc, MNT_DETACH } from '../../plugins/linux/syscall.ts';
 import type { Engine } from '../engine.ts';
 import { endMonitors } from '../runtime/end-monitor.ts';
+import { endLostHolders } from '../runtime/fifo-holder.ts';
 import { removeExit } from '../runtime/monitor.ts';
 import { containerFolder, exitFolder } from './folder.ts';
 
@@ -28,6 +29,7 @@ export async function sweepLeftovers(engine: Engine): Promise<void> {
       log.error({ err: error, container: id }, 'removing what is left of a container without a record');
     }
   }
+  endLostHolders(join(config.execRoot, 'containers'));
 }
 
 function names(folder: string): string[] {
