@@ -17,7 +17,7 @@ import { type HijackHandler, serveHijack } from './hijack.ts';
 import { imageRoutes } from './images.ts';
 import { networkRoutes } from './networks.ts';
 import { systemRoutes } from './system.ts';
-import { unsupportedRoutes } from './unsupported.ts';
+import { buildRefused, unsupportedRoutes } from './unsupported.ts';
 import { checkVersion, commonHeaders, versionPrefix } from './version.ts';
 import { volumeRoutes } from './volumes.ts';
 
@@ -91,7 +91,7 @@ function hijackRouter(engine: Engine): HijackHandler {
     if (attach !== undefined) return attachRoute(engine, decodeURIComponent(attach), request, accept);
     const exec = /^\/exec\/([^/]+)\/start$/.exec(request.path)?.[1];
     if (exec !== undefined) return execStartRoute(engine, decodeURIComponent(exec), request, accept);
-    throw notFound('page not found');
+    throw buildRefused(request.path) ?? notFound('page not found');
   };
 }
 

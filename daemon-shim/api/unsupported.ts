@@ -5,6 +5,7 @@ import { type ApiError, notFound, notSupported } from './api-error.ts';
 
 const noSwarm = 'this engine has no swarm: run the containers with docker run or docker compose';
 const loadInstead = 'load images instead: docker save IMAGE | docker load';
+const noBuilds = `this engine builds no images; build where there is Docker and ${loadInstead}`;
 
 /** What `pull` asks for. */
 export function pulledName(image: string, tag: string): string {
@@ -19,6 +20,11 @@ export function pullRefused(name: string): ApiError {
   );
 }
 
+/** The connections that a client of BuildKit wants to make its own. */
+export function buildRefused(path: string): ApiError | undefined {
+  return path === '/grpc' || path === '/session' ? notSupported(noBuilds) : undefined;
+}
+
 export function unsupportedRoutes(app: FastifyInstance): void {
   const refuse = (methods: readonly ('GET' | 'POST' | 'DELETE')[], url: string, message: string) =>
     app.route({
@@ -28,10 +34,7 @@ export function unsupportedRoutes(app: FastifyInstance): void {
         throw notSupported(message);
       },
     });
-  refuse(['POST'], '/build', `this engine builds no images; build where there is Docker and ${loadInstead}`);
-  refuse(['POST'], '/build/cancel', 'this engine builds no images');
-  refuse(['POST'], '/session', 'this engine builds no images, and so has no build sessions');
-  refuse(['POST'], '/grpc', 'this engine builds no images, and so has no build sessions');
+  for (const url of ['/build', '/build/cancel', '/session', '/grpc']) refuse(['POST'], url, noBuilds);
   refuse(['GET'], '/images/search', `this engine searches no registry; ${loadInstead}`);
   refuse(['POST'], '/auth', `this engine talks to no registry: there is nothing to log in to; ${loadInstead}`);
   refuse(['GET'], '/distribution/*', `this engine talks to no registry; ${loadInstead}`);
@@ -41,6 +44,8 @@ export function unsupportedRoutes(app: FastifyInstance): void {
   const noManaged =
     "this engine has no managed plugins: start the plugin's own program, it is found by its socket in the plugin directory";
   refuse(['POST', 'DELETE'], '/plugins/*', noManaged);
+  // `docker plugin install` begins with it.
+  refuse(['GET'], '/plugins/privileges', noManaged);
   // Also asked by `docker inspect NAME`, after everything else that could have that name.
   app.get('/plugins/:name/json', ({ params }) => {
     const { name } = params as { name: string };
