@@ -12,9 +12,10 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { monitorRoutes } from '../../plugins/linux/netlink/route-socket.ts';
+import { getLink } from '../../plugins/linux/netlink/link.ts';
+import { monitorRoutes, RouteSocket } from '../../plugins/linux/netlink/route-socket.ts';
 import { type Netns, openNetns } from '../../plugins/linux/netns.ts';
-import { containerEndName } from '../../plugins/network/link/names.ts';
+import { containerEndName, vxlanName } from '../../plugins/network/link/names.ts';
 import { vniOf } from '../../plugins/network/overlay/options.ts';
 import { createNetwork, join, type Machine, startMachine } from '../../test/integration/overlay-lab.ts';
 import { deadline } from '../../test/support/deadline.ts';
@@ -60,12 +61,14 @@ class KernelView {
   #waiting: (() => void)[] = [];
 
   constructor(netns: Netns) {
+    using socket = new RouteSocket(netns);
+    const { index } = getLink(socket, vxlanName(vniOf(name)));
     this.#monitor = monitorRoutes({
       netns,
       topics: ['neighbour'],
       onChange: (change) => {
-        if (change.kind !== 'fdb' || change.entry.destination === undefined) return;
-        const { destination, mac } = change.entry;
+        if (change.kind !== 'fdb' || change.entry.link !== index) return;
+        const { destination = '', mac } = change.entry;
         const macs = this.#macs.get(destination) ?? new Set();
         this.#macs.set(destination, macs);
         if (change.change === 'deleted') macs.delete(mac);
