@@ -308,8 +308,8 @@ system prune -f
 # terminals, pipes, files; keys are typed until they are taken: a terminal that is not raw yet swallows them. What types is no
 # child of script(1)'s, which would wait for it
 $ while echo hello; do sleep .3; done | script -qec "docker run --rm -it busybox sh -c 'read x; echo got:\$x; exit 4'" /dev/null | tr -d '\r' | grep -o 'got:.*'
-$ script -qec "docker run --rm -t busybox tty" /dev/null </dev/null; echo $?
-$ script -qec "docker run --rm -it busybox sh -c 'exit 5'" /dev/null </dev/null; echo $?
+$ script -qec "docker run --rm -t busybox tty" /dev/null </dev/null | sed 's/\^@//'; echo $PIPESTATUS
+$ script -qec "docker run --rm -it busybox sh -c 'exit 5'" /dev/null </dev/null | sed 's/\^@//'; echo $PIPESTATUS
 $ echo data | docker run --rm -i busybox sh -c 'cat; echo end'
 $ echo data | docker run --rm -it busybox cat; echo $?
 $ docker run -dit --name t1 busybox sh >/dev/null
