@@ -190,7 +190,7 @@ run --rm -u 1000:1001 busybox id
 run --rm -u nosuch busybox id
 run --rm -u root:nosuch busybox id
 run --rm --group-add 7 --group-add nosuch busybox id
-run --rm -e A=1 -e B= --env C busybox env
+run --rm -e A=1 -e B= --env C busybox sh -c "env | sort"
 run --rm --hostname h1 --domainname d1 busybox sh -c "hostname; hostname -f; cat /etc/hostname"
 run --rm --read-only busybox touch /x
 run --rm --read-only --tmpfs /t:size=1m,mode=1777 busybox sh -c "touch /t/x; grep ' /t ' /proc/mounts"
@@ -415,6 +415,7 @@ c port web 80
 docker network inspect -f '{{.Name}} {{.Internal}} {{len .Containers}}' proj_front proj_back
 c up -d; echo again $?
 c up -d --scale db=2; echo scaled $?
+docker wait proj-once-1
 c ps --format '{{.Name}}' | sort
 c restart -t 0 web; echo restarted $?
 c run --rm -T once sh -c 'exit 6'; echo run $?
