@@ -1,8 +1,11 @@
 /** Waiting in tests: for a condition, by asking again, never by sleeping for a guessed time. */
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** In a guest kernel every instruction is a program's, and other tests run beside it. */
+export const patience = process.env['CLEAT_GUEST'] === undefined ? 1 : 3;
+
 export interface WaitOptions {
-  /** Give up after this long; default 20 s. It only bounds a failure, so it is generous. */
+  /** Give up after this long, three times as long in a guest; default 20 s. It only bounds a failure, so it is generous. */
   readonly timeoutMs?: number;
   /** Time between two questions; default 50 ms. */
   readonly everyMs?: number;
@@ -17,7 +20,7 @@ export async function eventually<T>(
   ask: () => T | Promise<T>,
   options: WaitOptions = {},
 ): Promise<Exclude<T, undefined | null | false>> {
-  const timeoutMs = options.timeoutMs ?? 20_000;
+  const timeoutMs = (options.timeoutMs ?? 20_000) * patience;
   const end = performance.now() + timeoutMs;
   let cause: unknown;
   for (;;) {

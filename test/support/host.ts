@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type CommandResult, runCommand } from '../../plugins/linux/command.ts';
 import { removeCgroups } from './cgroup.ts';
-import { deadline } from './deadline.ts';
+import { deadline, patience } from './deadline.ts';
 import { detachLoopDevices } from './loop-devices.ts';
 import { childrenOf, type HostProcess, startProcess } from './process.ts';
 import { cgroupParent, makeRunFolder } from './run-folder.ts';
@@ -99,7 +99,7 @@ export async function createHost(options: HostOptions = {}): Promise<Host> {
 
   const enter = ['-t', String(pid), '-n', '-m', '-p', '-u'];
   const run: Host['run'] = (file, args, runOptions = {}) =>
-    runCommand('nsenter', [...enter, file, ...args], { timeoutMs: 30_000, ...runOptions });
+    runCommand('nsenter', [...enter, file, ...args], { timeoutMs: 30_000 * patience, ...runOptions });
   return {
     name,
     pid,
