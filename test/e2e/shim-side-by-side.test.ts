@@ -25,6 +25,8 @@ import type { CliResult } from '../support/shim.ts';
 requires('root', 'overlayfs', 'engine-28', 'program:conmon', 'bridge', 'nftables');
 
 const test = suite('side by side with Docker 28');
+/** Debian 12's own, whatever else is on the PATH. */
+const olderClient = '/usr/bin/docker';
 let engine: Engine;
 let host: Host;
 let shimSocket: string;
@@ -56,7 +58,7 @@ test('the same exit code, output and messages', () => compareLines(commands, inR
 
 test('the same to the docker command of 20.10', () =>
   compareLines(olderClientCommands, (server, args) =>
-    finished(engine.host.run('docker', args, { env: { DOCKER_HOST: server }, timeoutMs: 60_000 })),
+    finished(engine.host.run(olderClient, args, { env: { DOCKER_HOST: server }, timeoutMs: 60_000 })),
   ));
 
 test('what the shim does not do is refused with what to do instead', async () => {
