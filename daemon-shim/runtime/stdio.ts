@@ -144,6 +144,7 @@ export function adoptTerminalStreams(bundle: string): ContainerStreams {
   const came: Buffer[] = [];
   let isAdopted = false;
   let hasEnded = false;
+  let streams: TerminalStreams | undefined;
   const deliver = (chunk: Buffer) => {
     if (chunk.length === 0) return;
     output.deliver('stdout', chunk);
@@ -151,8 +152,12 @@ export function adoptTerminalStreams(bundle: string): ContainerStreams {
   };
   const adopt = () => {
     if (isAdopted) return;
+    const missed = log.missed();
+    // What is in the file may wait in the socket as well: it is read after the file, so that nothing is taken twice.
+    streams?.receiveWaiting();
+    if (isAdopted) return; // the end was among it
     isAdopted = true;
-    deliver(joinMissed(log.missed(), Buffer.concat(came)));
+    deliver(joinMissed(missed, Buffer.concat(came)));
   };
   const end = () => {
     if (hasEnded) return;
@@ -161,7 +166,7 @@ export function adoptTerminalStreams(bundle: string): ContainerStreams {
     log.close();
     output.end();
   };
-  const streams = terminalStreams(bundle, output, {
+  streams = terminalStreams(bundle, output, {
     take: (chunk) => (isAdopted ? deliver(chunk) : void came.push(chunk)),
     end,
     release: () => {
@@ -192,11 +197,16 @@ export function endedTerminalStreams(bundle: string): ContainerStreams {
   };
 }
 
+interface TerminalStreams extends ContainerStreams {
+  /** Takes what has come and was not looked at yet. */
+  receiveWaiting(): void;
+}
+
 function terminalStreams(
   folder: string,
   output: Output,
   { take, end, release }: { take(chunk: Buffer): void; end(): void; release?(): void },
-): ContainerStreams {
+): TerminalStreams {
   const socket = new SeqpacketSocket(join(folder, 'attach'), {
     onPacket: (packet) => {
       if (packet[0] === packetStdout || packet[0] === packetStderr) take(packet.subarray(1));
@@ -219,6 +229,7 @@ function terminalStreams(
       socket.close();
       release?.();
     },
+    receiveWaiting: () => socket.receiveWaiting(),
   };
 }
 

@@ -40,6 +40,10 @@ test('what came over the socket is in it once', () => {
   assert.equal(join('abcdef', 'ef'), 'abcdef');
   assert.equal(join('abcdefgh', 'ef'), 'abcdef');
   assert.equal(join('', 'ef'), 'ef');
+  // The file lags behind.
+  assert.equal(join('abcdef', 'efgh'), 'abcdefgh');
+  assert.equal(join('efaefe', 'efegh'), 'efaefegh');
+  assert.equal(join('abc', 'xyz'), 'abcxyz');
 });
 
 test.run();

@@ -82,10 +82,21 @@ export function terminalText(file: Buffer): Buffer {
 
 /**
  * Of what was missed and what came meanwhile over the socket, each byte once: `missed` has, at its end, what `came` has, and
- * perhaps a little that is still on its way.
+ * perhaps a little that is still on its way; or, where the file lags behind, the beginning of it.
  */
 export function joinMissed(missed: Buffer, came: Buffer): Buffer {
   if (came.length === 0) return missed;
   const at = missed.lastIndexOf(came);
-  return at < 0 ? Buffer.concat([missed, came]) : missed.subarray(0, at + came.length);
+  if (at >= 0) return missed.subarray(0, at + came.length);
+  return Buffer.concat([missed.subarray(0, overlapAt(missed, came)), came]);
+}
+
+/** Where the longest end of `missed` begins with which `came` begins; its length when there is none. */
+function overlapAt(missed: Buffer, came: Buffer): number {
+  const [first] = came;
+  const next = (from: number) => missed.indexOf(first as number, from);
+  for (let at = next(Math.max(0, missed.length - came.length)); at >= 0; at = next(at + 1)) {
+    if (missed.subarray(at).equals(came.subarray(0, missed.length - at))) return at;
+  }
+  return missed.length;
 }

@@ -16,6 +16,8 @@ const sunPathBytes = 108; // <sys/un.h>
 const maxPacketBytes = 1 << 16;
 /** Packets taken in one turn of the event loop, so that a loud peer cannot starve the others. */
 const packetsPerTurn = 64;
+/** More than a socket's buffer holds. */
+const packetsWaiting = 1024;
 
 export interface SeqpacketHandlers {
   onPacket(packet: Buffer): void;
@@ -49,6 +51,11 @@ export class SeqpacketSocket {
     this.#watch();
   }
 
+  /** Takes what waits in the socket now, and does not wait for the event loop. */
+  receiveWaiting(): void {
+    if (this.#reading) this.#receive(packetsWaiting);
+  }
+
   /** false: the peer is slow; wait for `drained` before more is sent. */
   send(packet: Uint8Array): boolean {
     if (this.#closed) return true;
@@ -73,11 +80,11 @@ export class SeqpacketSocket {
 
   #ready(): void {
     this.#flush();
-    if (this.#reading) this.#receive();
+    if (this.#reading) this.#receive(packetsPerTurn);
   }
 
-  #receive(): void {
-    for (let count = 0; count < packetsPerTurn && this.#reading && !this.#closed; count += 1) {
+  #receive(most: number): void {
+    for (let count = 0; count < most && this.#reading && !this.#closed; count += 1) {
       const packet = Buffer.allocUnsafe(maxPacketBytes);
       const size = libc.recv(this.#fd, packet, packet.length, 0);
       if (size > 0) this.#handlers.onPacket(Buffer.from(packet.subarray(0, size)));
