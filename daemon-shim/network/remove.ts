@@ -52,7 +52,8 @@ async function removeAtDriver(engine: Engine, network: NetworkRecord): Promise<v
   await engine.networks.restored(network.id);
   const log = (what: string) => (error: unknown) => engine.log.warn({ err: error, network: network.name }, what);
   const ipam = await engine.plugins.get(network.ipamDriver, 'ipam').catch(log('looking up the IPAM driver'));
-  if (ipam) await releasePools(ipam.ipam, network.pools);
+  // The driver may have given them other identifiers when it was told of them again.
+  if (ipam) await releasePools(ipam.ipam, engine.networks.get(network.id).pools);
   const driver = await engine.plugins.get(network.driver, 'network').catch(log('looking up the network driver'));
   await driver?.network.deleteNetwork({ networkId: network.id }).catch(log('deleting the network at its driver'));
 }

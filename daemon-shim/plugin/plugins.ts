@@ -34,6 +34,9 @@ interface ActivePlugin {
  */
 const missingMs = 5000;
 
+/** Network drivers that Docker has built in, and that are plugins here: nobody starts a plugin of that name. */
+const builtIn: readonly string[] = ['overlay', 'macvlan', 'ipvlan'];
+
 /** `docker info` waits so long for a plugin. */
 const lookMs = 500;
 
@@ -139,12 +142,13 @@ export class Plugins {
     let address: PluginAddress;
     try {
       this.#forgetMissing();
-      const waits = this.#missing.has(name) ? [] : undefined;
+      const waits = this.#missing.has(name) || builtIn.includes(name) ? [] : undefined;
       address = await discoverPlugin(name, this.directories, waits, this.#closing.signal);
       this.#missing.delete(name);
     } catch (error) {
       this.#missing.set(name, Date.now());
-      throw new ApiError(404, `plugin "${name}" not found`, { cause: error });
+      const instead = builtIn.includes(name) ? `: Docker's own driver of that name is cleat-${name} here` : '';
+      throw new ApiError(404, `plugin "${name}" not found${instead}`, { cause: error });
     }
     const client = new PluginClient(address);
     const kinds = await client.activate();
