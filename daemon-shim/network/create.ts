@@ -34,6 +34,7 @@ export async function makeNetwork(
   const base: NetworkRecord = { ...spec, id, created: formatTimestamp(now()), pools: [] };
   const record = isBuiltIn(base) || spec.configOnly ? base : { ...base, pools: await makeAtDriver(engine, base) };
   engine.networks.put(record);
+  engine.networks.finish(id);
   emitNetworkEvent(engine, record, 'create');
   return record;
 }
@@ -61,6 +62,7 @@ async function makeAtDriver(engine: Engine, network: NetworkRecord): Promise<Poo
       skipGatewayIPv6: skip.skipIPv6,
     }),
   );
+  engine.networks.begin({ ...network, pools });
   try {
     await remote('', () =>
       driver.network.createNetwork({
@@ -73,6 +75,7 @@ async function makeAtDriver(engine: Engine, network: NetworkRecord): Promise<Poo
     );
   } catch (error) {
     await releasePools(ipam, pools);
+    engine.networks.finish(network.id);
     throw error;
   }
   return pools;

@@ -7,11 +7,13 @@ import type { NetworkRecord } from './record.ts';
 
 export class NetworkRegistry {
   readonly #table: Table<NetworkRecord>;
+  readonly #unfinished: Table<NetworkRecord>;
   readonly #locks = new NameLocks();
   readonly #restoring = new Map<string, Promise<void>>();
 
   constructor(store: Store) {
     this.#table = store.table<NetworkRecord>('network', { version: 1 });
+    this.#unfinished = store.table<NetworkRecord>('network.unfinished', { version: 1 });
   }
 
   list(): NetworkRecord[] {
@@ -42,6 +44,20 @@ export class NetworkRegistry {
 
   delete(id: string): void {
     this.#table.delete(id);
+  }
+
+  /** Its drivers are about to be told; `finish` follows, or the next start takes it back. */
+  begin(record: NetworkRecord): void {
+    this.#unfinished.put(record.id, record);
+  }
+
+  finish(id: string): void {
+    this.#unfinished.delete(id);
+  }
+
+  /** Whose making a killed shim did not finish. */
+  unfinished(): NetworkRecord[] {
+    return this.#unfinished.entries().map(([, record]) => record);
   }
 
   setRestoring(id: string, work: Promise<void>): void {

@@ -48,12 +48,12 @@ function usersOf(engine: Engine, network: NetworkRecord) {
 }
 
 /** IPAM first, then the driver; failures are logged, for the network is gone for the user in any case. */
-async function removeAtDriver(engine: Engine, network: NetworkRecord): Promise<void> {
+export async function removeAtDriver(engine: Engine, network: NetworkRecord): Promise<void> {
   await engine.networks.restored(network.id);
   const log = (what: string) => (error: unknown) => engine.log.warn({ err: error, network: network.name }, what);
   const ipam = await engine.plugins.get(network.ipamDriver, 'ipam').catch(log('looking up the IPAM driver'));
   // The driver may have given them other identifiers when it was told of them again.
-  if (ipam) await releasePools(ipam.ipam, engine.networks.get(network.id).pools);
+  if (ipam) await releasePools(ipam.ipam, (engine.networks.find(network.id) ?? network).pools);
   const driver = await engine.plugins.get(network.driver, 'network').catch(log('looking up the network driver'));
   await driver?.network.deleteNetwork({ networkId: network.id }).catch(log('deleting the network at its driver'));
 }

@@ -8,8 +8,10 @@ import type { EndpointRecord } from '../container/record.ts';
 import type { Engine } from '../engine.ts';
 import { bareIp } from './pools.ts';
 import { isBuiltIn, type NetworkRecord, type PoolRecord } from './record.ts';
+import { removeAtDriver } from './remove.ts';
 
 export function restoreNetworks(engine: Engine): void {
+  for (const network of engine.networks.unfinished()) void takeBack(engine, network);
   for (const network of engine.networks.list()) {
     if (isBuiltIn(network) || network.configOnly) continue;
     const work = restoreNetwork(engine, network).catch((error: unknown) => {
@@ -17,6 +19,15 @@ export function restoreNetworks(engine: Engine): void {
     });
     engine.networks.setRestoring(network.id, work);
   }
+}
+
+/** Its drivers know a network that no user has seen. */
+async function takeBack(engine: Engine, network: NetworkRecord): Promise<void> {
+  if (engine.networks.find(network.id) === undefined) {
+    engine.log.info({ network: network.name }, 'taking back a network whose making was cut short');
+    await removeAtDriver(engine, network);
+  }
+  engine.networks.finish(network.id);
 }
 
 async function restoreNetwork(engine: Engine, network: NetworkRecord): Promise<void> {
