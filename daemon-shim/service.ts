@@ -12,7 +12,7 @@ import type { DaemonContext, Service } from '../plugins/sdk/daemon.ts';
 import { defaultDirectories, type Listening } from '../plugins/sdk/index.ts';
 import { openStore } from '../plugins/store/store.ts';
 import { listenOnHosts } from './api/listen.ts';
-import type { ShimConfig } from './config/config.ts';
+import { defaultCgroupParent, type ShimConfig } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigError } from './config/option.ts';
 import { reloadConfig } from './config/reload.ts';
@@ -31,6 +31,7 @@ import { NetworkRegistry } from './network/registry.ts';
 import { restoreNetworks } from './network/restore.ts';
 import { writePidfile } from './pidfile.ts';
 import { Plugins } from './plugin/plugins.ts';
+import { removeEmptyGroup } from './runtime/cgroup.ts';
 import { findRuntimes, type OciRuntime } from './runtime/oci-runtime.ts';
 import { VolumeRegistry } from './volume/registry.ts';
 import { restoreVolumes } from './volume/restore.ts';
@@ -74,6 +75,7 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
         engine.events.end();
         await closeHosts(listening);
         if (!engine.config.liveRestore) await stopAllContainers(engine);
+        removeEmptyGroup(defaultCgroupParent);
         await takeDown();
       },
     };

@@ -1,6 +1,9 @@
 /** The configuration of the shim, after flags and daemon.json were put together; keys are dockerd's where it has them. */
 import type { AddressPool, RuntimeEntry, Ulimit } from './option.ts';
 
+/** Ours alone: it goes when nothing is in it. Another one that the user names is the user's. */
+export const defaultCgroupParent = '/cleat';
+
 export interface ShimConfig {
   /** Control socket and API socket. */
   readonly runDir: string;

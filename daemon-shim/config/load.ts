@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { BridgeConfig, ShimConfig, TlsConfig } from './config.ts';
+import { type BridgeConfig, defaultCgroupParent, type ShimConfig, type TlsConfig } from './config.ts';
 import { mergeValues, readConfigFile } from './file.ts';
 import { parseFlags } from './flags.ts';
 import { logPluginName } from './log-drivers.ts';
@@ -93,7 +93,7 @@ function makeConfig(values: OptionValues): ShimConfig {
     defaultShmSize: (values.get('default-shm-size') as number | undefined) ?? 64 << 20,
     defaultIpcMode: oneOf(text('default-ipc-mode'), 'default-ipc-mode', ['private', 'shareable'] as const) ?? 'private',
     ...optional('defaultCgroupnsMode', cgroupns),
-    cgroupParent: text('cgroup-parent') || '/cleat',
+    cgroupParent: text('cgroup-parent') || defaultCgroupParent,
     noNewPrivileges: flag('no-new-privileges'),
     seccompProfile: text('seccomp-profile') || 'builtin',
     dns: checkAddresses('dns', list('dns')),

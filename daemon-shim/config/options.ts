@@ -2,6 +2,7 @@
  * Every setting: dockerd 28.5's (and 20.10's) flags and keys, and the few of our own. What dockerd has and the shim has no use
  * for is here too, so that an existing command line or daemon.json either works or says which part does not.
  */
+import { defaultCgroupParent } from './config.ts';
 import type { OptionSpec } from './option.ts';
 
 const noRegistry = 'the shim talks to no registry; bring images with docker save | docker load';
@@ -60,7 +61,7 @@ export const dockerOptions: readonly OptionSpec[] = [
     kind: 'text',
     help: 'Attach containers to a network bridge; "none": no default network',
   },
-  { name: 'cgroup-parent', kind: 'text', help: 'Set parent cgroup for all containers', default: '/cleat' },
+  { name: 'cgroup-parent', kind: 'text', help: 'Set parent cgroup for all containers', default: defaultCgroupParent },
   { name: 'data-root', kind: 'text', help: 'Root directory of persistent state', default: 'STATE_DIR/shim' },
   { name: 'debug', short: 'D', kind: 'flag', reloads: true, help: 'Enable debug mode' },
   {

@@ -47,6 +47,18 @@ export async function removeGroups(path: string): Promise<void> {
   }
 }
 
+/** Removes the group of that path wherever nothing is in it; one that is in use, or is not there, stays as it is. */
+export function removeEmptyGroup(path: string): void {
+  for (const hierarchy of hierarchies()) {
+    try {
+      rmdirSync(join(hierarchy, path));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'EBUSY' && code !== 'ENOTEMPTY') throw error;
+    }
+  }
+}
+
 function hierarchies(): string[] {
   if (isUnifiedCgroup()) return [mountPoint];
   return foldersIn(mountPoint);
