@@ -4,8 +4,9 @@
  * they are read below the IP layer, so a client of the host on the same port is not disturbed.
  */
 import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isKernelError } from '../../../linux/errors.ts';
-import { listAddresses } from '../../../linux/netlink/address.ts';
+import { type Address, listAddresses } from '../../../linux/netlink/address.ts';
 import type { RouteSocket } from '../../../linux/netlink/route-socket.ts';
 import { udp6Filter } from '../../../linux/packet-filter.ts';
 import { ETH_P_IPV6, PacketSocket } from '../../../linux/packet-socket.ts';
@@ -24,6 +25,10 @@ const servers = 'ff02::1:2';
 /** RFC 8415 §7.6: REN_ and REB_TIMEOUT and MAX_RT; REL_TIMEOUT and MAX_RC. */
 const extendTimes = { initialMs: 10_000, maxMs: 600_000 };
 const releaseTimes: Retransmission = { initialMs: 1000, maxMs: 8000, count: 4 };
+
+/** RFC 4862 §5.4.2, §5.1: up to a second until the question, and a second for answers. */
+const tentativeMs = 2500;
+const lookEveryMs = 50;
 
 type Question = Pick<Dhcp6Request, 'type' | 'serverId' | 'address' | 'rapidCommit'>;
 
@@ -119,7 +124,7 @@ export class Dhcp6 implements DhcpProtocol {
     return grantOf(reply, asker, undefined);
   }
 
-  #ask(
+  async #ask(
     asker: DhcpAsker,
     question: Question,
     isAnswer: (reply: Dhcp6Reply) => boolean,
@@ -127,7 +132,7 @@ export class Dhcp6 implements DhcpProtocol {
     signal: AbortSignal,
   ): Promise<Dhcp6Reply> {
     const transaction = randomInt(2 ** 24);
-    const source = this.#linkLocal(asker);
+    const source = await this.#source(asker, signal);
     const clientId = Buffer.from(asker.clientId).toString('hex');
     return exchange(
       {
@@ -175,20 +180,35 @@ export class Dhcp6 implements DhcpProtocol {
     });
   }
 
-  /** RFC 8415 §7.2: clients send from a link-local address. */
-  #linkLocal({ link, linkName }: DhcpAsker): string {
-    let found: string | undefined;
-    try {
-      found = listAddresses(this.#socket, { link, family: 6 }).find(
-        ({ scope, tentative, dadFailed }) => scope === 'link' && !tentative && !dadFailed,
-      )?.address;
-    } catch (error) {
-      if (!isKernelError(error)) throw error;
+  /** A link that has just come up is still asking whether its address is its alone: that is waited for. */
+  async #source(asker: DhcpAsker, signal: AbortSignal): Promise<string> {
+    const until = performance.now() + tentativeMs;
+    while (performance.now() < until && !signal.aborted) {
+      const addresses = this.#linkLocals(asker);
+      if (addresses.length === 0 || addresses.some(({ tentative }) => !tentative)) break;
+      await delay(lookEveryMs, undefined, { signal }).catch(() => {});
     }
-    if (found !== undefined) return found;
+    return this.#linkLocal(asker);
+  }
+
+  /** RFC 8415 §7.2: clients send from a link-local address. */
+  #linkLocal(asker: DhcpAsker): string {
+    const { linkName } = asker;
+    const found = this.#linkLocals(asker).find(({ tentative }) => !tentative);
+    if (found !== undefined) return found.address;
     throw new PluginError('DHCP_NO_SERVER', `DHCPv6 cannot be asked on ${linkName}: it has no link-local address`, {
       hint: `is it up, and IPv6 not switched off on it (net.ipv6.conf.${linkName}.disable_ipv6)?`,
     });
+  }
+
+  #linkLocals({ link }: DhcpAsker): Address[] {
+    try {
+      const addresses = listAddresses(this.#socket, { link, family: 6 });
+      return addresses.filter(({ scope, dadFailed }) => scope === 'link' && !dadFailed);
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+      return [];
+    }
   }
 }
 
