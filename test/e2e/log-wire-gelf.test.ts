@@ -26,8 +26,10 @@ const overTcp = (name: string, ...options: string[]): WireCase => ({
 /** Everything that Go's text/template and Docker's functions offer and both engines know; one tag has it all. */
 const templates = [
   '{{.ID}}{{.FullID}}{{.ImageName}}{{.ImageID}}{{.ImageFullID}}{{.DaemonName}}{{.Command}}{{.Hostname}}',
-  '{{.ContainerEntrypoint}}{{.ContainerArgs}}{{.ContainerEnv}}{{.ContainerLabels}}{{.LogPath}}',
+  '{{.ContainerEntrypoint}}{{.ContainerArgs}}{{len .ContainerEnv}}{{.ContainerLabels}}{{.LogPath}}',
   '{{upper .ImageName}}{{lower "ABC"}}{{title "an ordinary line"}}{{truncate .ImageName 3}}{{pad .ImageName 2 3}}{{pad "" 1 1}}',
+  // The engine has them in any order.
+  '{{range .ContainerEnv}}{{if eq (slice . 0 2) "EX"}}{{.}}{{end}}{{end}}',
   '{{json .ContainerLabels}}{{json .ContainerArgs}}{{json "<é>"}}{{join (split "a:b:c" ":") "+"}}',
   '{{index .ContainerLabels "lab"}}{{index .ContainerArgs 0}}{{.ContainerLabels.none}}{{index .ContainerLabels "none"}}',
   '{{len .ImageName}}{{slice .ImageName 1 4}}{{slice .ContainerArgs 0 1}}{{printf "%05d|%-6s|%6.2f|%x|%q|%v|%t|%c|%T" 42 "ab" 3.14159 "hi" "q" .ContainerArgs true 65 1.5}}',
