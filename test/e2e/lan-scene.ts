@@ -5,15 +5,12 @@
  *     host 2: eth0 192.0.2.3, 2001:db8::3 ──┼── segment
  *     neighbour: eth0 192.0.2.9 and .1, 2001:db8::9 and ::1
  */
-import * as assert from 'uvu/assert';
-import { ensureImageArchive } from '../../lab/setup/images.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Engine, type EngineVersion, startEngine } from '../support/engine.ts';
-import { callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { createSegment, type Segment } from '../support/segment.ts';
-import { startShim } from '../support/shim.ts';
+import { importBusybox, startShim } from '../support/shim.ts';
 
 /** The docker command against an engine or the shim; returns the trimmed standard output, throws with stderr. */
 export type Docker = (...args: readonly string[]) => Promise<string>;
@@ -72,10 +69,7 @@ export async function startLan(
 /** cleat-shim beside the engine of a host, with busybox. Its containers need `--log-driver none`. */
 export async function startShimOn({ engine, host }: LanHost): Promise<Docker> {
   const shim = await startShim(engine);
-  const path = '/images/create?fromSrc=-&repo=busybox&tag=latest';
-  const file = ensureImageArchive('busybox');
-  const { status, body } = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, { file });
-  assert.is(status, 200, JSON.stringify(body));
+  await importBusybox(host);
   return async (...args) => {
     const { code, stdout, stderr } = await shim.docker(...args);
     if (code !== 0) throw new Error(stderr.trim());

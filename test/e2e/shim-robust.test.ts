@@ -7,13 +7,13 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { test } from 'uvu';
-import { ensureImageArchive } from '../../lab/setup/images.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { type ApiReply, callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 import { cgroupParent } from '../support/run-folder.ts';
+import { importBusybox } from '../support/shim.ts';
 
 requires('root', 'overlayfs', 'program:conmon', 'program:runc');
 
@@ -72,11 +72,7 @@ async function removeAll(): Promise<void> {
 test.before(async () => {
   host = await createHost({ name: 'robust' });
   shim = await startDaemon('shim', host);
-  const path = '/images/create?fromSrc=-&repo=busybox&tag=latest';
-  const { status, body } = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, {
-    file: ensureImageArchive('busybox'),
-  });
-  assert.equal(status, 200, JSON.stringify(body));
+  await importBusybox(host);
 });
 test.after(() => host?.close());
 

@@ -1,12 +1,11 @@
 /** The shim with crun on a kernel that has control groups of version 2 alone: limits, their change, and nothing left at the end. */
 import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
-import { ensureImageArchive } from '../../lab/setup/images.ts';
 import { startDaemon } from '../support/daemon.ts';
-import { callApi } from '../support/engine-api.ts';
 import { requiresOrGuest } from '../support/guest.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { cgroupParent } from '../support/run-folder.ts';
+import { importBusybox } from '../support/shim.ts';
 
 await requiresOrGuest(
   'test/integration/shim-cgroup2.test.ts',
@@ -21,11 +20,7 @@ const bare = '--network none --log-driver none';
 test.before(async () => {
   host = await createHost({ name: 'cgroup2' });
   await startDaemon('shim', host, { args: ['--default-runtime', 'crun'] });
-  const path = '/images/create?fromSrc=-&repo=busybox&tag=latest';
-  const { status, body } = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, {
-    file: ensureImageArchive('busybox'),
-  });
-  assert.equal(status, 200, JSON.stringify(body));
+  await importBusybox(host);
 });
 test.after(() => host?.close());
 

@@ -1,12 +1,12 @@
 /** `--link` with traffic between containers off: the exposed ports are open to the container that links, and to nobody else. */
 import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
-import { ensureImageArchive } from '../../lab/setup/images.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { eventually } from '../support/deadline.ts';
 import { callApi } from '../support/engine-api.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
+import { importBusybox } from '../support/shim.ts';
 
 requires('root', 'overlayfs', 'bridge', 'nftables', 'program:conmon');
 
@@ -43,11 +43,7 @@ test.before(async () => {
   await startDaemon('shim', host, {
     args: ['--icc=false', '--log-driver', 'none', '--bip', '192.0.2.1/24'],
   });
-  const path = '/images/create?fromSrc=-&repo=busybox';
-  const loaded = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, {
-    file: ensureImageArchive('busybox'),
-  });
-  assert.equal(loaded.status, 200, JSON.stringify(loaded.body));
+  await importBusybox(host);
   await eventually('the default network is there', async () => {
     const { status } = await callApi(host.path('/run/cleat/docker.sock'), 'GET', '/networks/bridge');
     return status === 200;

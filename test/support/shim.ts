@@ -1,8 +1,11 @@
 /** The shim beside a real engine in one host, both driven by the same docker command. */
+import * as assert from 'node:assert/strict';
+import { ensureImageArchive } from '../../lab/setup/images.ts';
 import { CommandError } from '../../plugins/linux/command.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
 import type { Engine } from './engine.ts';
-import type { RunOptions } from './host.ts';
+import { callApi } from './engine-api.ts';
+import type { Host, RunOptions } from './host.ts';
 
 export interface CliResult {
   readonly code: number;
@@ -25,6 +28,14 @@ export async function startShim(engine: Engine, options: DaemonOptions = {}): Pr
   const dockerWith: Shim['dockerWith'] = (runOptions, ...args) =>
     runCli(engine, { ...runOptions, env: { ...runOptions.env, DOCKER_HOST: socket } }, args);
   return { daemon, dockerWith, docker: (...args) => dockerWith({}, ...args) };
+}
+
+/** The image `busybox` for the shim of a host. */
+export async function importBusybox(host: Host): Promise<void> {
+  const path = '/images/create?fromSrc=-&repo=busybox&tag=latest';
+  const file = ensureImageArchive('busybox');
+  const { status, body } = await callApi(host.path('/run/cleat/docker.sock'), 'POST', path, { file });
+  assert.equal(status, 200, JSON.stringify(body));
 }
 
 /** The docker command against the engine itself, with its exit code. */
