@@ -75,8 +75,8 @@ export async function startShim(context: DaemonContext, argv: readonly string[])
         engine.events.end();
         await closeHosts(listening);
         if (!engine.config.liveRestore) await stopAllContainers(engine);
-        removeEmptyGroup(defaultCgroupParent);
         await takeDown();
+        removeEmptyGroup(defaultCgroupParent);
       },
     };
   } catch (error) {

@@ -33,9 +33,7 @@ export function processesIn(folder: string): number[] {
  */
 export async function removeGroups(path: string): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
-    const left = hierarchies()
-      .map((hierarchy) => join(hierarchy, path))
-      .filter((folder) => existsSync(folder));
+    const left = foldersOf(path);
     if (left.length === 0) return;
     // 0 stands for a process of another pid namespace, and would be our own group.
     for (const pid of new Set(left.flatMap(processesIn))) if (pid > 0) endProcess(pid);
@@ -49,14 +47,21 @@ export async function removeGroups(path: string): Promise<void> {
 
 /** Removes the group of that path wherever nothing is in it; one that is in use, or is not there, stays as it is. */
 export function removeEmptyGroup(path: string): void {
-  for (const hierarchy of hierarchies()) {
+  for (const folder of foldersOf(path)) {
     try {
-      rmdirSync(join(hierarchy, path));
+      rmdirSync(folder);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'EBUSY' && code !== 'ENOTEMPTY') throw error;
     }
   }
+}
+
+/** Of the group of that path, in every hierarchy that has it. */
+function foldersOf(path: string): string[] {
+  return hierarchies()
+    .map((hierarchy) => join(hierarchy, path))
+    .filter((folder) => existsSync(folder));
 }
 
 function hierarchies(): string[] {
