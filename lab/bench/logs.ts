@@ -37,7 +37,7 @@ export const bench: Bench = {
         await eventually('the discarding plugin listens', () => plugin.output().includes('ready'));
       const engine = await startEngine({ version: '28', host });
       const dockerd = await engine.pid();
-      const size = ['max-size=200m', 'max-file=2'];
+      const size = ['max-size=10m', 'max-file=3'];
       const takers: Takers = {
         ours: { driver: 'cleat-json-file', options: size, pids: [dockerd, await logd.pid()] },
         builtin: { driver: 'json-file', options: size, pids: [dockerd] },

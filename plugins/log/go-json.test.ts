@@ -29,6 +29,17 @@ test('puts U+FFFD for each byte that is no UTF-8, as utf8.DecodeRune reads it', 
   for (const [bytes, text] of bad) assert.is(escaped(Buffer.from(bytes)), text);
 });
 
+test('a byte is escaped alike alone and anywhere among others', () => {
+  for (let byte = 0; byte < 256; byte++) {
+    const alone = escaped(Buffer.from([byte]));
+    for (let at = 0; at < 9; at++) {
+      const line = Buffer.alloc(9, '~');
+      line[at] = byte;
+      assert.is(escaped(line), '~'.repeat(at) + alone + '~'.repeat(8 - at), `${byte} at ${at}`);
+    }
+  }
+});
+
 test('what is written reads back, for any bytes and any length', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 700 }), (bytes) => {

@@ -45,6 +45,16 @@ test('writes RFC3339Nano as Go does', () => {
   assert.is(text(second + 1n), '2026-11-20T16:21:36.000000001Z');
   assert.is(text(second + 120_000_000n), '2026-11-20T16:21:36.12Z');
   assert.is(text(second + 977_163_986n), '2026-11-20T16:21:36.977163986Z');
+  fc.assert(
+    fc.property(fc.bigInt({ min: -5_000_000_000n, max: 5_000_000_000n }), (distance) => {
+      const time = second + distance;
+      const fraction = String(time % 1_000_000_000n)
+        .padStart(9, '0')
+        .replace(/0+$/, '');
+      const whole = new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19);
+      assert.is(text(time), `${whole}${fraction === '' ? '' : `.${fraction}`}Z`);
+    }),
+  );
   assert.is(text(0n), '1970-01-01T00:00:00Z');
   assert.is(text(-1n), '1969-12-31T23:59:59.999999999Z');
 });

@@ -45,33 +45,46 @@ export function secondsOf(high: number, low: number): number {
   return Math.round((high * 4294967296 + low - nanosOf(high, low)) / 1e9);
 }
 
+const digits = Buffer.from(
+  Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, '0')).join(''),
+  'latin1',
+);
+
 /** Writes times as Go's RFC3339Nano in UTC: no trailing zeros in the fraction, no fraction when it is 0. */
 export class Rfc3339NanoWriter {
-  #second = Number.NaN;
-  readonly #prefix = Buffer.alloc(19);
+  /** When the second of `#prefix` begins, as halves whose lower one may be negative. */
+  #high = Number.NaN;
+  #low = Number.NaN;
+  readonly #prefix = Buffer.alloc(20, '.');
 
   /** 20 to 30 bytes. */
   write(out: Buffer, at: number, high: number, low: number): number {
-    const nanos = nanosOf(high, low);
-    const second = secondsOf(high, low);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#prefix.write(new Date(second * 1000).toISOString().slice(0, 19), 'latin1');
+    let nanos = (high - this.#high) * 4294967296 + low - this.#low;
+    if (!(nanos >= 0 && nanos < 1e9)) {
+      nanos = nanosOf(high, low);
+      this.#high = high;
+      this.#low = low - nanos;
+      this.#prefix.write(new Date(secondsOf(high, low) * 1000).toISOString().slice(0, 19), 'latin1');
     }
-    let cursor = at;
-    for (let index = 0; index < 19; index++) out[cursor++] = this.#prefix[index]!;
+    for (let index = 0; index < 20; index++) out[at + index] = this.#prefix[index]!;
+    let cursor = at + 19;
     if (nanos > 0) {
-      out[cursor] = 0x2e;
-      let rest = nanos;
-      for (let digit = cursor + 9; digit > cursor; digit--) {
-        const quotient = Math.floor(rest / 10);
-        out[digit] = 48 + rest - quotient * 10;
-        rest = quotient;
-      }
+      const micros = (nanos / 1000) | 0;
+      const millis = (micros / 1000) | 0;
+      put3(out, cursor + 1, millis);
+      put3(out, cursor + 4, micros - millis * 1000);
+      put3(out, cursor + 7, nanos - micros * 1000);
       cursor += 10;
       while (out[cursor - 1] === 48) cursor--;
     }
     out[cursor++] = 0x5a;
     return cursor;
   }
+}
+
+function put3(out: Buffer, at: number, number: number): void {
+  const digit = number * 3;
+  out[at] = digits[digit]!;
+  out[at + 1] = digits[digit + 1]!;
+  out[at + 2] = digits[digit + 2]!;
 }

@@ -1,11 +1,11 @@
 /**
  * Containers that write lines when they are told to, so that neither their start nor their end is measured.
  *
- *     bench ──go-N──► container N: yes TEXT | head -n LINES ──► engine ──FIFO──► plugin
- *           ◄──done──                                            (FIFOs empty: the round is over)
+ *     bench ──go-N──► container N: cat LINES ──► engine ──FIFO──► plugin
+ *           ◄──done──                               (FIFOs empty: the round is over)
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { libc } from '../../../plugins/linux/syscall.ts';
@@ -46,6 +46,7 @@ export async function startLogWriters(engine: Engine, group: LogWritersOptions):
   const go = names.map(open);
   const done = open('done');
   const text = 'abcdefghij'.repeat(Math.ceil(lineBytes / 10)).slice(0, lineBytes - 1);
+  writeFileSync(join(gate, 'lines'), `${text}\n`.repeat(lines));
   const start = (name: string): Promise<string> =>
     engine
       .dockerWith(
@@ -53,7 +54,7 @@ export async function startLogWriters(engine: Engine, group: LogWritersOptions):
         ...['run', '-d', '--net', 'none', '-v', `${gate}:/gate`, '--log-driver', driver],
         ...options.flatMap((option) => ['--log-opt', option]),
         ...['busybox', 'sh', '-c'],
-        `while read line </gate/${name}; do yes ${text} | head -n ${lines}; echo >/gate/done; done`,
+        `while read line </gate/${name}; do cat /gate/lines; echo >/gate/done; done`,
       )
       .then(({ stdout }) => stdout.trim());
   const ids = await Promise.all(names.map(start));
