@@ -20,6 +20,7 @@ const verbs: Readonly<Record<string, () => Promise<Command<GlobalOptions>>>> = {
   purge: async () => (await import('./purge.ts')).purgeCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   systemd: async () => (await import('./systemd.ts')).systemdCommand,
+  plugin: async () => (await import('./plugin.ts')).pluginCommand,
 };
 
 const words = hideBin(process.argv);

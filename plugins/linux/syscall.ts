@@ -43,6 +43,7 @@ export const libc = {
   close: bind<[fd: number]>('int close(int)'),
   memfd_create: bind<[name: string, flags: number]>('int memfd_create(str, uint)'),
   dup: bind<[fd: number]>('int dup(int)'),
+  dup2: bind<[fd: number, as: number]>('int dup2(int, int)'),
   fcntl: bind<[fd: number, command: number, argument: number]>('int fcntl(int, int, long)'),
   ioctl: bind<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void *)'),
   /** The same for requests whose argument is a number and no pointer. */

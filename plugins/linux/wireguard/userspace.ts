@@ -17,7 +17,8 @@ const largestAnswer = 16 << 20;
 /** Resolves when the device is there; the process has left ours by then. */
 export async function startUserDevice(name: string): Promise<void> {
   try {
-    await runCommand('wireguard-go', [name], { timeoutMs: startMs });
+    // With a level from our environment it would write to the pipes that we read, and die of it when we have closed them.
+    await runCommand('wireguard-go', [name], { timeoutMs: startMs, env: { LOG_LEVEL: '' } });
   } catch (error) {
     const missing = error instanceof CommandError && error.reason === 'spawn';
     if (!missing) throw error;

@@ -42,6 +42,8 @@ export function namesOf(
   nameFromIpam?: string,
 ): NamedAs[] {
   const options = readEndpointOptions(endpoint.options);
+  // The engine answers a service's name with its virtual address, which leads somewhere on Docker's own overlay only.
+  const service = container?.labels['com.docker.swarm.service.name'];
   const given: [string | undefined, string][] = [
     [container?.name, 'container name'],
     [options.name, 'endpoint option cleat.name'],
@@ -50,6 +52,8 @@ export function namesOf(
     ...options.aliases.map((alias): [string, string] => [alias, 'endpoint option cleat.alias']),
     ...aliasesOf(endpoint, container).map((alias): [string, string] => [alias, 'alias']),
     [container?.labels['com.docker.compose.service'], 'compose service'],
+    [service, 'swarm service'],
+    [service && `tasks.${service}`, 'swarm service'],
     [container?.id.slice(0, 12) ?? options.containerId?.slice(0, 12), 'container id'],
   ];
   const names = new Map<string, string>();

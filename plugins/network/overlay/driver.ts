@@ -75,6 +75,13 @@ export class OverlayDriver extends BridgeDriver {
     const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
     if (options.direct) this.#refuseDirect(request);
+    if (options.allocated && request.ipv6.length > 0) {
+      throw new PluginError(
+        'PROTO_UNSUPPORTED',
+        'cleat-overlay: a swarm allocates no IPv6 addresses, so each of its engines has taken a subnet of its own',
+        { hint: 'create the network without --ipv6' },
+      );
+    }
     const parts = this.#parts.member(options);
     const { position } = findOwnUnderlay(socket, options, config());
     if (!options.store && !options.allocated)

@@ -6,7 +6,7 @@ import { getLink } from '../../linux/netlink/link.ts';
 import { getRoute } from '../../linux/netlink/route.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
-import { findIp, sameIp } from '../address/ip.ts';
+import { findIp, ipRange, sameIp } from '../address/ip.ts';
 import type { OverlayConfig } from './config.ts';
 import type { OverlayOptions } from './options.ts';
 import { tunnelMtu } from './tunnel/address.ts';
@@ -36,14 +36,15 @@ export function findOwnUnderlay(
   return findUnderlay(socket, [address ?? addressTowards(socket, etcd?.endpoints ?? [])]);
 }
 
-/** The address that this host reaches the store by. */
+/** The address that this host reaches the store by; that of the store itself where it is here, for so do the others. */
 function addressTowards(socket: RouteSocket, endpoints: readonly string[]): string {
   for (const endpoint of endpoints) {
     const host = new URL(endpoint).hostname.replace(/^\[(.*)\]$/, '$1');
-    if (findIp(host) === undefined) continue;
+    const ip = findIp(host);
+    if (ip === undefined || ipRange(ip) === 'loopback') continue;
     try {
       const { type, source } = getRoute(socket, host);
-      if (type === 'unicast' && source !== undefined) return source;
+      if ((type === 'unicast' || type === 'local') && source !== undefined) return source;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
     }
