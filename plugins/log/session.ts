@@ -7,11 +7,9 @@ import { setImmediate as nextRound, setTimeout as pause } from 'node:timers/prom
 import { FifoReader } from '../linux/fifo.ts';
 import { LogFrameScanner } from '../sdk/protocol/log-frame-scanner.ts';
 import type { ContainerLog } from './container-log.ts';
+import { Pace, smallTurnBytes } from './pace.ts';
 
 export const turnBytes = 128 * 1024;
-/** After a turn that found little the pipe may collect for a moment: a chatty container then costs one wake-up for many lines. */
-export const smallTurnBytes = 32 * 1024;
-export const collectMs = 1;
 /** A frame that has begun and does not grow for this long never ends. */
 const stalledMs = 1000;
 /** While the container has to wait (mode=blocking), how often the spool is looked at. */
@@ -31,6 +29,7 @@ export class Session {
   readonly container: ContainerLog;
   readonly #fifo: FifoReader;
   readonly #onEnd: (session: Session) => void;
+  readonly #pace = new Pace();
   #timer: NodeJS.Timeout | undefined;
   #open = true;
   #stopped = false;
@@ -108,6 +107,7 @@ export class Session {
     }
     if (peeked.kind === 'empty') return 'empty';
     const { data } = peeked;
+    this.#pace.found(data.length);
     scanner.reset(data, 0, data.length);
     if (this.#maybeWritten) this.#passOverWritten(data);
     let used = this.container.take(scanner);
@@ -132,7 +132,7 @@ export class Session {
     if (result === 'more' || result === 'ended') return;
     this.#fifo.pause();
     const waitMs = this.container.accepts ? frameMs : fullRetryMs;
-    const delay = result === 'failed' ? failedMs : result === 'waiting' ? waitMs : collectMs;
+    const delay = result === 'failed' ? failedMs : result === 'waiting' ? waitMs : this.#pace.pauseMs();
     this.#timer = setTimeout(() => this.#fifo.resume(), delay);
   };
 

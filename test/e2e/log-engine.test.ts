@@ -185,7 +185,11 @@ for (const version of usualEngines) {
         run('cleat-json-file', [], `i=0; while [ $i -lt 500 ]; do echo "c${index} $i"; i=$((i+1)); done`),
       ),
     );
-    await engine.docker('wait', ...ids);
+    const codes = (await engine.docker('wait', ...ids)).split('\n');
+    assert.equal(
+      codes,
+      ids.map(() => '0'),
+    );
     for (const [index, id] of ids.entries()) {
       const expected = Array.from({ length: 500 }, (_, number) => `c${index} ${number}`);
       const told = engine

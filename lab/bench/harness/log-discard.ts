@@ -7,7 +7,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { FifoReader } from '../../../plugins/linux/fifo.ts';
-import { collectMs, smallTurnBytes, turnBytes } from '../../../plugins/log/session.ts';
+import { Pace, smallTurnBytes } from '../../../plugins/log/pace.ts';
+import { turnBytes } from '../../../plugins/log/session.ts';
 
 const [reader = '', socketPath = ''] = process.argv.slice(2);
 
@@ -31,13 +32,17 @@ function answer(method: string, body: string): object {
 }
 
 function discard(path: string): void {
+  const pace = new Pace();
   const fifo: FifoReader = new FifoReader(path, () => {
     const peeked = fifo.peek(turnBytes);
-    if (peeked.kind === 'data') fifo.consume(peeked.data.length);
+    if (peeked.kind === 'data') {
+      fifo.consume(peeked.data.length);
+      pace.found(peeked.data.length);
+    }
     if (peeked.kind === 'ended') fifo.close();
     else if (peeked.kind === 'empty' || peeked.data.length < smallTurnBytes) {
       fifo.pause();
-      setTimeout(() => fifo.resume(), collectMs);
+      setTimeout(() => fifo.resume(), pace.pauseMs());
     }
   });
 }
