@@ -4,13 +4,17 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { RouteSocket } from '../../plugins/linux/netlink/route-socket.ts';
+import { openNetns } from '../../plugins/linux/netns.ts';
 import { formatCidr } from '../../plugins/network/address/cidr.ts';
 import type { SharedNetwork } from '../../plugins/network/overlay/control-plane.ts';
 import { readEtcdConfig } from '../../plugins/network/overlay/etcd/config.ts';
 import { EtcdPlane } from '../../plugins/network/overlay/etcd/etcd-plane.ts';
+import { findOwnUnderlay } from '../../plugins/network/overlay/underlay.ts';
 import { openStore, type Store } from '../../plugins/store/store.ts';
 import { eventually } from '../support/deadline.ts';
 import { type Etcd, type EtcdVersion, makeCertificates, startEtcd } from '../support/etcd.ts';
+import { createHost } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
 
 requires('program:etcd', 'program:etcdctl', 'engine-28');
@@ -255,6 +259,25 @@ test('certificates of clients, a user and a password; whoever lacks them hears w
     await closeAll(planes);
     await secure.close();
     await folder.close();
+  }
+});
+
+test('a host is known by the address that it reaches the store by, and where the store is its own, by that', async () => {
+  const host = await createHost();
+  try {
+    await host.sh('ip link add up0 type veth peer name down0; ip addr add 192.0.2.1/24 dev up0');
+    await host.sh('ip link set up0 up; ip link set down0 up');
+    using netns = openNetns(host.netns);
+    using socket = new RouteSocket(netns);
+    const find = (endpoint: string) => {
+      const etcd = readEtcdConfig({ endpoints: [endpoint] });
+      return findOwnUnderlay(socket, { peers: [], store: true }, { etcd }).address;
+    };
+    assert.is(find('http://192.0.2.9:2379'), '192.0.2.1');
+    assert.is(find('http://192.0.2.1:2379'), '192.0.2.1');
+    assert.throws(() => find('http://127.0.0.1:2379'), /is not known/);
+  } finally {
+    await host.close();
   }
 });
 
