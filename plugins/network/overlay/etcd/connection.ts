@@ -67,7 +67,8 @@ export class Connection {
     try {
       if (config.user !== undefined && config.password !== undefined) {
         const given = { name: config.user, password: config.password };
-        connection.#token = (await connection.#auth.authenticate(given, connection.#options())).token;
+        const { token } = await connection.#call((options) => connection.#auth.authenticate(given, options));
+        connection.#token = token;
       }
       await connection.#ask();
       connection.#watchOver();
@@ -142,7 +143,8 @@ export class Connection {
     let key: Uint8Array = keyBytes(prefix);
     let revision = 0n;
     for (;;) {
-      const page = await this.#kv.range({ key, rangeEnd, revision, limit: pageSize, keysOnly }, this.#options());
+      const request = { key, rangeEnd, revision, limit: pageSize, keysOnly };
+      const page = await this.#call((options) => this.#kv.range(request, options));
       if (revision === 0n) revision = revisionOf(page.header);
       entries.push(...page.kvs);
       const last = page.kvs.at(-1);
@@ -156,7 +158,7 @@ export class Connection {
   async #ask(): Promise<void> {
     const began = performance.now();
     try {
-      const { version, leader } = await this.#maintenance.status({}, { signal: this.#patience.signal(openMs) });
+      const { version, leader } = await this.#call((options) => this.#maintenance.status({}, options), openMs);
       this.#version = version;
       if (leader === 0n) throw new ConnectError('the member has no leader', Code.Unavailable);
     } catch (error) {
@@ -166,7 +168,7 @@ export class Connection {
   }
 
   async transact(transaction: Transaction): Promise<TxnResponse> {
-    return await this.#kv.txn(transaction as TxnRequest, this.#options());
+    return await this.#call((options) => this.#kv.txn(transaction as TxnRequest, options));
   }
 
   /** Every change below the prefix after `revision`, as it comes, until the signal. Throws CompactedError and ConnectError. */
@@ -197,7 +199,8 @@ export class Connection {
   }
 
   async grant(ttlSeconds: number): Promise<bigint> {
-    const { id, error } = await this.#lease.leaseGrant({ ttl: BigInt(ttlSeconds) }, this.#options());
+    const request = { ttl: BigInt(ttlSeconds) };
+    const { id, error } = await this.#call((options) => this.#lease.leaseGrant(request, options));
     if (error !== '') throw new ConnectError(error, Code.Unavailable);
     return id;
   }
@@ -208,25 +211,27 @@ export class Connection {
       yield { id };
     }
     const began = performance.now();
-    for await (const { ttl } of this.#lease.leaseKeepAlive(once(), this.#options())) {
-      this.#roundTripMs = performance.now() - began;
-      return Math.max(0, Number(ttl));
-    }
-    throw new ConnectError('no answer to the renewal of a lease', Code.Unavailable);
+    return await this.#call(async (options) => {
+      for await (const { ttl } of this.#lease.leaseKeepAlive(once(), options)) {
+        this.#roundTripMs = performance.now() - began;
+        return Math.max(0, Number(ttl));
+      }
+      throw new ConnectError('no answer to the renewal of a lease', Code.Unavailable);
+    });
   }
 
   /** All keys of a lease. */
   async leaseKeys(id: bigint): Promise<string[]> {
-    const { keys } = await this.#lease.leaseTimeToLive({ id, keys: true }, this.#options());
+    const { keys } = await this.#call((options) => this.#lease.leaseTimeToLive({ id, keys: true }, options));
     return keys.map((key) => Buffer.from(key).toString());
   }
 
   async revoke(id: bigint): Promise<void> {
-    await this.#lease.leaseRevoke({ id }, this.#options());
+    await this.#call((options) => this.#lease.leaseRevoke({ id }, options));
   }
 
-  #options(): CallOptions {
-    return { signal: this.#patience.signal(callMs) };
+  #call<Answer>(call: (options: CallOptions) => Promise<Answer>, ms: number = callMs): Promise<Answer> {
+    return this.#patience.wait(ms, (signal) => call({ signal }));
   }
 }
 
