@@ -42,17 +42,30 @@ export function findBoundSocket(protocol: 'tcp' | 'udp', address: string, port: 
 
 /** `nginx (pid 812)`; `a process that this one cannot see` in another process namespace. */
 export function describeSocketOwner(socket: BoundSocket): string {
-  const link = `socket:[${socket.inode}]`;
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    if (!hasDescriptor(pid, link)) continue;
-    return `${readLines(`/proc/${pid}/comm`)[0] ?? 'a process'} (pid ${pid})`;
-  }
-  return 'a process that this one cannot see';
+  const owner = findSocketOwner(socket);
+  if (!owner) return 'a process that this one cannot see';
+  return `${readLines(`/proc/${owner.pid}/comm`)[0] ?? 'a process'} (pid ${owner.pid})`;
 }
 
-function hasDescriptor(pid: string, link: string): boolean {
+export interface SocketOwner {
+  readonly pid: number;
+  /** Of that process. */
+  readonly fd: number;
+}
+
+/** Reads the descriptors of all processes: some milliseconds. */
+export function findSocketOwner({ inode }: BoundSocket): SocketOwner | undefined {
+  const link = `socket:[${inode}]`;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const fd = findDescriptor(pid, link);
+    if (fd !== undefined) return { pid: Number(pid), fd: Number(fd) };
+  }
+  return undefined;
+}
+
+function findDescriptor(pid: string, link: string): string | undefined {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    return readdirSync(`/proc/${pid}/fd`).find((fd) => {
       try {
         return readlinkSync(`/proc/${pid}/fd/${fd}`) === link;
       } catch {
@@ -61,7 +74,7 @@ function hasDescriptor(pid: string, link: string): boolean {
     });
   } catch {
     // It ended while we looked, or is not ours to look at.
-    return false;
+    return undefined;
   }
 }
 

@@ -10,6 +10,7 @@
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { errnoName, KernelError } from './errors.ts';
+import { openPidfd } from './pidfd.ts';
 import { check, closeFd, libc, O_CLOEXEC, O_RDWR, watchReadable } from './syscall.ts';
 
 // <spawn.h>; the sizes are glibc's on 64-bit machines (336 and 80), with room to spare.
@@ -19,7 +20,6 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 const signalSetBytes = 128;
-const SYS_pidfd_open = 434; // Linux 5.3
 
 export interface ChildOptions {
   /** The whole environment. */
@@ -49,7 +49,7 @@ export interface Child {
 /** The program is searched on our PATH unless it has a slash. Throws KernelError: ENOENT, EACCES, … */
 export function startChild(file: string, args: readonly string[], options: ChildOptions): Child {
   const pid = spawnProcess(file, args, options);
-  const pidfd = check(libc.pidfdOpen(SYS_pidfd_open, pid, 0), 'pidfd_open', String(pid));
+  const pidfd = openPidfd(pid);
   const { promise: exited, resolve } = Promise.withResolvers<ChildExit>();
   let ended = false;
   const watcher = watchReadable(pidfd, () => {

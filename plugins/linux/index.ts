@@ -8,6 +8,7 @@ export { activeFeatures, type LinkFeature, setFeature } from './ethtool.ts';
 export { FifoReader, type Peeked } from './fifo.ts';
 export { type IptablesView, inspectIptables } from './iptables/detect.ts';
 export * from './iptables/rules.ts';
+export { ensureLinkSetting, type LinkSetting } from './link-setting.ts';
 export { bindMount, type MountSpec, mountFileSystem, unmountTarget } from './mount.ts';
 export { findMountAt, findMountOf, type MountEntry, parseMountinfo, readMountinfo } from './mountinfo.ts';
 export * from './netlink/address.ts';

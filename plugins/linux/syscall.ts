@@ -100,11 +100,23 @@ export const libc = {
   waitpid: bind<[pid: number, status: Int32Array, options: number]>('int waitpid(int, void *, int)'),
   /** glibc has a wrapper since 2.36 only: the number of the call (434 on every architecture) is the first argument. */
   pidfdOpen: bind<[number: number, pid: number, flags: number]>('intptr_t syscall(intptr_t, int, uint)'),
+  /** The same, 438. */
+  pidfdGetfd: bind<[number: number, pidfd: number, fd: number, flags: number]>(
+    'intptr_t syscall(intptr_t, int, int, uint)',
+  ),
   // mounts
   mount: bind<[source: string | null, target: string, type: string | null, flags: number, data: string | null]>(
     'int mount(str, str, str, ulong, str)',
   ),
   umount2: bind<[target: string, flags: number]>('int umount2(str, int)'),
+  /** No wrappers in glibc before 2.36: the numbers of the calls (430, 431, 432 on every architecture) are the first arguments. */
+  fsopen: bind<[number: number, type: string, flags: number]>('intptr_t syscall(intptr_t, str, uint)'),
+  fsconfig: bind<[number: number, fd: number, command: number, key: null, value: null, aux: number]>(
+    'intptr_t syscall(intptr_t, int, uint, void *, void *, int)',
+  ),
+  fsmount: bind<[number: number, fd: number, flags: number, attributes: number]>(
+    'intptr_t syscall(intptr_t, int, uint, uint)',
+  ),
   // files; paths are bytes that end with NUL
   mknod: bind<[path: Memory, mode: number, device: number]>('int mknod(const void *, uint, ulong)'),
   lsetxattr: bind<[path: Memory, name: string, value: Memory, size: number, flags: number]>(

@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { isKernelError } from '../../linux/errors.ts';
+import { ensureLinkSetting } from '../../linux/link-setting.ts';
 import { changeLink, createLink, deleteLink, findLink, getLink, type Link } from '../../linux/netlink/link.ts';
 import type { VxlanOptions } from '../../linux/netlink/link-kinds.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
@@ -60,6 +61,17 @@ export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
 /** VXLANs of one port share a socket, and what it accepts, so all of IPv6 take packets with and without (RFC 6935). Pure. */
 export function vxlanChecksums(local: string, none: boolean): Partial<VxlanOptions> {
   return isIPv6(local) ? { udpZeroChecksum6Tx: none, udpZeroChecksum6Rx: true } : {};
+}
+
+/** Longer than the time between two packets of wireguard-go, also when it had to wait for a processor. */
+const gatherNs = 200_000;
+
+/**
+ * Segments of a TCP stream that come one by one, as from wireguard-go, wait for those behind them, and pass bridge, firewall
+ * and container as one. What ends a message (PSH), acknowledges, or is no TCP does not wait. Throws what ensureLinkSetting does.
+ */
+export function gatherSegments(link: string): void {
+  ensureLinkSetting(link, 'gro_flush_timeout', gatherNs);
 }
 
 /** Nothing when it is not there. */

@@ -16,7 +16,7 @@ import { announceOn } from '../neighbour/announce.ts';
 import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
 import type { OverlayConfig } from './config.ts';
 import type { ControlPlane, RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
-import { ensureVxlan, removeVxlan } from './device.ts';
+import { ensureVxlan, gatherSegments, removeVxlan } from './device.ts';
 import { type Direct, directRanges, readDirect } from './direct/direct.ts';
 import { type DirectRoute, Forwarding, type RemoteAddress } from './forwarding.ts';
 import { groupsText, Multicast, readGroupsText } from './multicast.ts';
@@ -78,6 +78,7 @@ export class Member {
   /** The zone changes by what others say, which is no news for them. */
   #naming = false;
   #complaints = '';
+  #gatherFailed = false;
   #directory: Directory | undefined;
 
   constructor(networkId: string, options: OverlayOptions, plan: BridgePlan, parts: MemberParts) {
@@ -129,6 +130,7 @@ export class Member {
     this.askGroups();
     if (moved) this.#announce();
     this.settle();
+    this.#gather();
   }
 
   /** Looks after what others may have taken away or changed. Throws what `open` does. */
@@ -138,6 +140,7 @@ export class Member {
       this.open();
       return;
     }
+    this.#gather();
     if (this.options.direct) {
       this.#underlay = findOwnUnderlay(this.#parts.socket, this.options, this.#parts.config());
       this.#lookAround();
@@ -195,7 +198,24 @@ export class Member {
   async openWhole(withinMs: number): Promise<void> {
     const began = performance.now();
     this.open();
-    if (this.options.encrypted) await this.#parts.tunnel.ready(withinMs - (performance.now() - began));
+    if (!this.options.encrypted) return;
+    await this.#parts.tunnel.ready(withinMs - (performance.now() - began));
+    this.#gather();
+  }
+
+  /** The kernel's own WireGuard hands over what came together already. */
+  #gather(): void {
+    if (!this.options.encrypted || this.#parts.tunnel.kind !== 'wireguard-go') return;
+    try {
+      gatherSegments(vxlanName(this.options.vni));
+      this.#gatherFailed = false;
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+      const network = this.options.name;
+      if (!this.#gatherFailed)
+        this.#parts.log.warn({ err: error, network }, 'large transfers are slower than they could be');
+      this.#gatherFailed = true;
+    }
   }
 
   /** What this host tells of itself may have changed: its keys, the groups that containers want. */

@@ -22,6 +22,7 @@ import { tunnelName } from '../../link/names.ts';
 import type { Firewall } from '../../publish/firewall.ts';
 import { tunnelAddress, tunnelPrefix } from './address.ts';
 import { ensureTunnelDevice, type GivenEndpoints, isTunnelUp, type TunnelDevice, type TunnelPeer } from './device.ts';
+import { ReceiveBuffers } from './receive-buffers.ts';
 import { type TunnelKey, type TunnelRecord, TunnelRecords } from './records.ts';
 import {
   chooseSlot,
@@ -85,6 +86,7 @@ export class Tunnel {
   readonly #uses = new Map<string, Use>();
   readonly #devices = new Map<Slot, TunnelDevice>();
   readonly #given: Readonly<Record<Slot, GivenEndpoints>> = { 0: new Map(), 1: new Map() };
+  readonly #buffers: ReceiveBuffers;
   #settled = false;
   /** Of a slot that nobody sends by any more. */
   readonly #spent = new Map<Slot, { readonly bytes: number; readonly since: number }>();
@@ -101,6 +103,7 @@ export class Tunnel {
   constructor(parts: TunnelParts) {
     this.#parts = parts;
     this.#records = new TunnelRecords(parts.store);
+    this.#buffers = new ReceiveBuffers(parts.log);
   }
 
   /** Names of the links that are in use. */
@@ -297,6 +300,7 @@ export class Tunnel {
       if (this.#uses.size === 0) return;
       this.#devices.set(key.slot, device);
     }
+    if (this.kind === 'wireguard-go') this.#buffers.ensure(record.keys.map(({ slot }) => this.#parts.port() + slot));
     const own = { epoch: record.epoch, slots: record.keys.map(({ slot }) => slot) };
     const shaken = (host: string, slot: Slot) => this.#isShaken(host, slot);
     this.#putRoutes(remotes.map((remote) => ({ host: remote.host, slot: chooseSlot(own, remote, shaken) })));
