@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureUmlPreload } from '../../lab/setup/uml.ts';
+import { CommandError } from '../../plugins/linux/command.ts';
 import { createHost } from './host.ts';
 import { missing, type Requirement } from './requires.ts';
 
@@ -52,10 +53,15 @@ export async function inGuest(script: string, options: GuestOptions = {}): Promi
       `cleat=${folder}`,
       `checkout=${root}`,
     ];
-    const { stdout } = await host.run('linux.uml', [...kernel, ...console], {
+    const running = host.run('linux.uml', [...kernel, ...console], {
       timeoutMs: options.timeoutMs ?? 280_000,
       input: '',
       env: { HOME: host.dir, TMPDIR: '/dev/shm', LD_PRELOAD: ensureUmlPreload() },
+    });
+    // At its halt a signal may end it, when all has been said; what counts is what the script left.
+    const { stdout } = await running.catch((error: unknown) => {
+      if (error instanceof CommandError && error.reason === 'exit') return error;
+      throw error;
     });
     const code = readOr(join(folder, 'exit'), '').trim();
     const output = readOr(join(folder, 'output'), '');
