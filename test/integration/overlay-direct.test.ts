@@ -45,6 +45,10 @@ async function seenBy(server: Machine, client: Machine, address: string): Promis
   }
 }
 
+async function linkLocalOf(host: Host): Promise<string> {
+  return /inet6 (fe80::\S+)\//.exec(await host.sh('ip -6 addr show dev eth0 scope link'))?.[1] ?? '';
+}
+
 const ourRoutes = (host: Host) => host.sh('ip route show proto 99; ip -6 route show proto 99');
 
 test('plain IP between peers on the segment, from nobody else, and by VXLAN when the segment is left', async () => {
@@ -55,9 +59,13 @@ test('plain IP between peers on the segment, from nobody else, and by VXLAN when
     const peers = ['192.0.2.1', '192.0.2.2'];
     const a = await startMachine(one, { secret, peers });
     const b = await startMachine(two, { secret, peers });
-    for (const machine of [a, b]) await createNetwork(machine, { options });
-    await plug(a, await join(a, '10.9.0.10/24'), '10.9.0.10/24');
-    await plug(b, await join(b, '10.9.0.130/24'), '10.9.0.130/24');
+    for (const machine of [a, b]) await createNetwork(machine, { options, pool6: 'fd00:9::/64' });
+    const [here, there] = [
+      ['10.9.0.10/24', 'fd00:9::10/64'],
+      ['10.9.0.130/24', 'fd00:9:0:0:8000::10/64'],
+    ] as const;
+    await plug(a, await join(a, ...here), ...here);
+    await plug(b, await join(b, ...there), ...there);
 
     const wire = segment.host.start('tcpdump', ['-i', 'sw', '-nn', '-l', 'icmp and host 10.9.0.10']);
     await eventually('the capture', () => wire.output().includes('listening on'));
@@ -72,8 +80,15 @@ test('plain IP between peers on the segment, from nobody else, and by VXLAN when
     const way = await a.daemon.cleat('overlay', 'trace', '10.9.0.10', '10.9.0.130');
     assert.match(way, /route +10\.9\.0\.130 via 192\.0\.2\.2 dev eth0/);
 
+    // IPv6 too, by the hosts' link-local addresses.
+    await ttlIs(a, 'fd00:9:0:0:8000::10', 62);
+    await ttlIs(b, 'fd00:9::10', 62);
+    const linkLocals = await Promise.all([one, two].map(linkLocalOf));
+    const way6 = await a.daemon.cleat('overlay', 'trace', 'fd00:9::10', 'fd00:9:0:0:8000::10');
+    assert.match(way6, new RegExp(`route +fd00:9::8000:0:0:10 via ${linkLocals[1]} dev eth0`));
+
     // A stranger with an address of the network or its own, straight to the host or by way of the other one.
-    const box = two.start('ip', ['netns', 'exec', 'box', 'tcpdump', '-i', 'eth0', '-nn', '-l', 'icmp']);
+    const box = two.start('ip', ['netns', 'exec', 'box', 'tcpdump', '-i', 'eth0', '-nn', '-l', 'icmp or icmp6']);
     await eventually('the capture', () => box.output().includes('listening on'));
     await stranger.sh('ip addr add 10.9.0.77/32 dev lo; sysctl -qw net.ipv4.ip_forward=1');
     for (const by of ['192.0.2.2', '192.0.2.1'])
@@ -81,10 +96,28 @@ test('plain IP between peers on the segment, from nobody else, and by VXLAN when
         await stranger.sh(
           `ip route replace 10.9.0.130 via ${by} src ${source}; ping -c2 -i0.1 -W1 -I ${source} 10.9.0.130 || true`,
         );
+    await stranger.sh('ip addr add fd00:9::77/128 dev lo; ip addr add 2001:db8::9/128 dev lo');
+    for (const by of linkLocals)
+      for (const source of ['fd00:9::77', '2001:db8::9'])
+        await stranger.sh(
+          `ip route replace fd00:9:0:0:8000::10 via ${by} dev eth0; ping -c2 -i0.1 -W1 -I ${source} fd00:9:0:0:8000::10 || true`,
+        );
     await ttl(a, '10.9.0.130');
+    await ttl(a, 'fd00:9:0:0:8000::10');
     await eventually('a packet of the other container', () => box.output().includes('10.9.0.10 > 10.9.0.130'));
-    assert.not.match(box.output(), /IP (10\.9\.0\.77|192\.0\.2\.9) >/);
+    await eventually('and one of IPv6', () => box.output().includes('fd00:9::10 > fd00:9::8000:0:0:10'));
+    assert.not.match(box.output(), /IP6? (10\.9\.0\.77|192\.0\.2\.9|fd00:9::77|2001:db8::9) >/);
     await box.kill();
+    // Without a link-local address IPv6 goes by VXLAN, and IPv4 as before.
+    await two.sh('sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1');
+    await eventually('no route of IPv6', async () =>
+      (await Promise.all([one, two].map(ourRoutes))).every(
+        (routes) => routes.startsWith('10.') && !routes.includes(':'),
+      ),
+    );
+    await two.sh('ip -n box neigh flush all');
+    await ttlIs(a, 'fd00:9:0:0:8000::10', 64);
+    await ttlIs(a, '10.9.0.130', 62);
 
     // What goes on while a daemon is killed, entries are taken away, and the way changes to VXLAN and back.
     const pings = stream(a, '10.9.0.130', 0.1);

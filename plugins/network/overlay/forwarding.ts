@@ -227,7 +227,7 @@ export class Forwarding {
 }
 
 /** In the spelling of what is read back: IPv6 has several for one address. */
-function asKernel(address: string): string {
+export function asKernel(address: string): string {
   return ipText(ipBytes(address));
 }
 
@@ -251,8 +251,9 @@ function ourRoutes(socket: RouteSocket, pools: readonly Cidr[]): DirectRoute[] {
 }
 
 function routeEntry(route: DirectRoute): [string, Entry] {
-  const { destination, gateway, link } = route;
-  const whole = { ...route, metric: protocol, protocol };
+  const { destination, link } = route;
+  const gateway = asKernel(route.gateway);
+  const whole = { destination, gateway, link, metric: protocol, protocol };
   const slot = `route ${destination}`;
   return [`${slot} ${gateway} ${link}`, { add: () => addRoute(whole), remove: () => deleteRoute(whole), slot }];
 }

@@ -3,6 +3,7 @@
  * into the kernel and into the names.
  */
 import { isKernelError } from '../../linux/errors.ts';
+import { listAddresses } from '../../linux/netlink/address.ts';
 import { findLink, type Link } from '../../linux/netlink/link.ts';
 import { getRoute } from '../../linux/netlink/route.ts';
 import type { RouteChange, RouteSocket } from '../../linux/netlink/route-socket.ts';
@@ -17,7 +18,7 @@ import type { NetworkRegistry, RegistryEndpoint } from '../registry.ts';
 import type { OverlayConfig } from './config.ts';
 import type { ControlPlane, RemotePart, SharedEndpoint, SharedNetwork } from './control-plane.ts';
 import { ensureVxlan, gatherSegments, removeVxlan } from './device.ts';
-import { type Direct, directRanges, readDirect } from './direct/direct.ts';
+import { type Direct, type DirectHost, directAttributes, directRanges, nextHop, readDirect } from './direct/direct.ts';
 import { type DirectRoute, Forwarding, type RemoteAddress } from './forwarding.ts';
 import { groupsText, Multicast, readGroupsText } from './multicast.ts';
 import { localNames, RemoteNames } from './names.ts';
@@ -48,6 +49,11 @@ export interface Place {
   readonly hostName: string;
 }
 
+interface DirectRange {
+  readonly range: Cidr;
+  readonly gateway: string;
+}
+
 export class Member {
   readonly networkId: string;
   readonly options: OverlayOptions;
@@ -59,14 +65,14 @@ export class Member {
   readonly #told = new Map<string, string>();
   #toldAttributes = '';
   #underlay: Underlay | undefined;
-  /** The link to the underlay, where hosts on its segment are reached directly. */
-  #segment: Link | undefined;
+  /** The link to the underlay, where hosts on its segment are reached directly, and what they are told of it. */
+  #segment: { readonly link: Link; readonly self: DirectHost } | undefined;
   /** Host → whether it is on the segment. */
   readonly #near = new Map<string, boolean>();
   /** To be said once more: what the other host did not know yet it may have asked everybody for, by its container's own MAC. */
   readonly #answered = new Set<string>();
-  /** Host → ranges that are routed to it. */
-  #direct: ReadonlyMap<string, readonly Cidr[]> = new Map();
+  /** Host → ranges that are routed to it, and by which next hop. */
+  #direct: ReadonlyMap<string, readonly DirectRange[]> = new Map();
   #remotes: readonly RemoteHost[] = [];
   /** By what the host said: the same object, the same judgement. */
   #judged: { readonly key: string; readonly hosts: WeakMap<RemotePart, RemoteHost> } = {
@@ -146,7 +152,7 @@ export class Member {
       this.#lookAround();
       this.tellAttributes();
       const again = [...this.#answered].filter((address) =>
-        this.#remotes.some(({ host }) => this.isDirect(host, address)),
+        this.#remotes.some(({ host }) => this.directWay(host, address) !== undefined),
       );
       this.#answer(again);
       this.#answered.clear();
@@ -251,27 +257,39 @@ export class Member {
 
   /** What the kernel has, as it is now. */
   #load({ index: vxlan, master: bridge }: Link): void {
-    this.#forwarding.load({ vxlan, bridge, routed: this.options.direct ? this.#routedPools() : [] });
+    this.#forwarding.load({ vxlan, bridge, routed: this.options.direct ? this.#answeredPools() : [] });
   }
 
   /** Finds the segment, and has the firewall know of it. Throws NET_FIREWALL. */
   #lookAround(): void {
     const { socket, direct } = this.#parts;
     if (!this.options.direct || !this.#underlay) return;
-    const { link, family } = this.#underlay;
+    const { link: index, family } = this.#underlay;
     this.#near.clear();
-    const found = findLink(socket, link);
-    const mac = findMac(found?.mac ?? '');
-    this.#segment = mac !== undefined && isUnicastMac(mac) ? found : undefined;
-    if (!this.#segment) return;
-    const pools = this.#routedPools().map(formatCidr);
-    direct.open(this.options.name, { bridge: this.plan.bridge, link: this.#segment.name, family, pools });
+    const link = findLink(socket, index);
+    const mac = findMac(link?.mac ?? '');
+    this.#segment = undefined;
+    if (!link || mac === undefined || !isUnicastMac(mac)) return;
+    const linkLocal = family === 4 ? findLinkLocal(socket, index) : undefined;
+    this.#segment = { link, self: { mac, ...(linkLocal !== undefined && { linkLocal }) } };
+    direct.open(this.options.name, {
+      bridge: this.plan.bridge,
+      link: link.name,
+      pools: this.#routedPools().map(formatCidr),
+    });
   }
 
-  /** Next hops are of the underlay's family, and answers come from an address of the bridge. */
+  /** Those that this host itself can be sent packets of. */
   #routedPools(): Cidr[] {
+    const host = this.#underlay?.address ?? '';
+    const self = this.#segment?.self ?? {};
+    return this.#answeredPools().filter(({ family }) => nextHop(host, self, family) !== undefined);
+  }
+
+  /** Answers come from an address of the bridge. */
+  #answeredPools(): Cidr[] {
     return this.plan.pools
-      .filter(({ family, bridgeAddress }) => family === this.#underlay?.family && bridgeAddress !== undefined)
+      .filter(({ bridgeAddress }) => bridgeAddress !== undefined)
       .map(({ pool }) => parseCidr(pool));
   }
 
@@ -356,8 +374,10 @@ export class Member {
     const here = new Set(this.#parts.registry.endpoints(this.networkId).flatMap(({ addresses }) => addresses));
     const hosts = usable.map(({ host }) => this.vtepOf(host));
     this.#direct = this.#settleDirect(usable, keep);
-    const routes = [...this.#direct].flatMap(([host, parts]) =>
-      parts.map((range): DirectRoute => ({ destination: formatCidr(range), gateway: host, link: underlay.link })),
+    const routes = [...this.#direct.values()].flatMap((parts) =>
+      parts.map(
+        ({ range, gateway }): DirectRoute => ({ destination: formatCidr(range), gateway, link: underlay.link }),
+      ),
     );
     const isHere = ({ addresses }: RemoteAddress) => addresses.some((address) => here.has(address));
     const remotes = usable.flatMap((remote) => this.#addressesOf(remote).filter((one) => !isHere(one)));
@@ -372,20 +392,28 @@ export class Member {
   }
 
   /** Lets packets of hosts in that come without VXLAN. Returns the ranges that may be sent to in this way, for each host. */
-  #settleDirect(usable: readonly RemoteHost[], keep: boolean): ReadonlyMap<string, readonly Cidr[]> {
+  #settleDirect(usable: readonly RemoteHost[], keep: boolean): ReadonlyMap<string, readonly DirectRange[]> {
     if (!this.#segment) return new Map();
     const taking = usable.flatMap((remote) => {
-      const mac = readDirect(remote);
-      return mac === undefined ? [] : [{ remote, mac }];
+      const said = readDirect(remote);
+      return said === undefined ? [] : [{ remote, said }];
     });
     this.#parts.direct.update(
       this.options.name,
-      taking.map(({ remote: { host }, mac }) => ({ host, mac })),
+      taking.map(({ remote: { host }, said: { mac } }) => ({ host, mac })),
       keep,
     );
     const pools = this.#routedPools();
     const near = taking.filter(({ remote }) => this.#isNear(remote.host));
-    return new Map(near.map(({ remote }) => [remote.host, directRanges(remote, pools)]));
+    return new Map(
+      near.map(({ remote, said }) => [
+        remote.host,
+        directRanges(remote, pools).flatMap((range) => {
+          const gateway = nextHop(remote.host, said, range.family);
+          return gateway === undefined ? [] : [{ range, gateway }];
+        }),
+      ]),
+    );
   }
 
   /** Hosts that say the same as before are judged as before. */
@@ -403,11 +431,11 @@ export class Member {
 
   #addressesOf(remote: RemoteHost): readonly RemoteAddress[] {
     const { host, endpoints } = remote;
-    const ranges = (this.#direct.get(host) ?? []).map(formatCidr).join();
+    const ranges = (this.#direct.get(host) ?? []).map(({ range }) => formatCidr(range)).join();
     const known = this.#addresses.get(remote);
     if (known?.ranges === ranges) return known.list;
     const list = endpoints.map(({ addresses, mac }) => {
-      const routed = addresses.filter((address) => this.isDirect(host, address));
+      const routed = addresses.filter((address) => this.directWay(host, address) !== undefined);
       return { addresses, mac, host: this.vtepOf(host), routed };
     });
     this.#addresses.set(remote, { ranges, list });
@@ -427,10 +455,16 @@ export class Member {
     }
   }
 
-  /** Whether packets for the host go without VXLAN; those for one address of it. */
-  isDirect(host: string, address?: string): boolean {
+  /** Whether packets for the host go without VXLAN, at least some. */
+  isDirect(host: string): boolean {
+    return (this.#direct.get(host) ?? []).length > 0;
+  }
+
+  /** The next hop of packets for an address of the host; undefined: they go by VXLAN. */
+  directWay(host: string, address: string): string | undefined {
     const ranges = this.#direct.get(host) ?? [];
-    return address === undefined ? ranges.length > 0 : isIn(ranges, address);
+    const ip = ranges.length > 0 ? findIp(address) : undefined;
+    return ip && ranges.find(({ range }) => cidrHasIp(range, ip))?.gateway;
   }
 
   /** Whether the host is on this one's segment: its address is reached by the link with ours, by no router. */
@@ -440,7 +474,7 @@ export class Member {
     let near = false;
     try {
       const { type, gateway, link } = getRoute(this.#parts.socket, host);
-      near = type === 'unicast' && gateway === undefined && link === this.#segment?.index;
+      near = type === 'unicast' && gateway === undefined && link === this.#segment?.link.index;
     } catch (error) {
       if (!isKernelError(error)) throw error;
     }
@@ -483,7 +517,7 @@ export class Member {
     const attributes = {
       ...(this.options.encrypted && { tunnel: JSON.stringify(this.#parts.tunnel.shared()) }),
       ...(groups && { groups: groupsText(groups) }),
-      ...(this.#segment && { direct: this.#segment.mac }),
+      ...(this.#segment && directAttributes(this.#segment.self)),
     };
     return { ...this.#frame(underlay), attributes };
   }
@@ -516,7 +550,9 @@ export class Member {
   }
 }
 
-function isIn(ranges: readonly Cidr[], address: string): boolean {
-  const ip = ranges.length > 0 ? findIp(address) : undefined;
-  return ip !== undefined && ranges.some((range) => cidrHasIp(range, ip));
+/** Undefined where the link has no IPv6, or somebody else has the address. */
+function findLinkLocal(socket: RouteSocket, link: number): string | undefined {
+  return listAddresses(socket, { link, family: 6 }).find(
+    ({ scope, tentative, dadFailed }) => scope === 'link' && !tentative && !dadFailed,
+  )?.address;
 }

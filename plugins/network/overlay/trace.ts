@@ -10,6 +10,7 @@ import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { hostEndName, vxlanName } from '../link/names.ts';
 import type { PeerStatus } from './control-plane.ts';
+import { asKernel } from './forwarding.ts';
 import type { Member, Place } from './member.ts';
 import type { Planes } from './planes.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
@@ -77,12 +78,13 @@ function steps({ socket, planes, tunnel }: TraceParts, member: Member, source: P
     note('container', `${target.address} ${target.mac}`);
     return out;
   }
-  const isDirect = member.isDirect(target.host, target.address);
-  const answer = isDirect ? bridge.mac : target.mac;
-  const neighbour = listNeighbours(socket, { link: bridge.index }).find(({ address }) => address === target.address);
+  const address = asKernel(target.address);
+  const nextHop = member.directWay(target.host, address);
+  const answer = nextHop === undefined ? target.mac : bridge.mac;
+  const neighbour = listNeighbours(socket, { link: bridge.index }).find((one) => one.address === address);
   note(
     'neighbour',
-    `${target.address} lladdr ${answer} dev ${bridge.name}`,
+    `${address} lladdr ${answer} dev ${bridge.name}`,
     wrong(neighbour?.mac, answer, 'no entry: the question goes to all hosts'),
   );
   const peer = planes.peers().find((one) => one.peer === target.host);
@@ -91,11 +93,11 @@ function steps({ socket, planes, tunnel }: TraceParts, member: Member, source: P
     note('container', `${target.address} ${target.mac}`);
     return out;
   };
-  if (isDirect) {
+  if (nextHop !== undefined) {
     const proxies = listNeighbours(socket, { link: bridge.index, proxy: true });
-    const found = proxies.some(({ address }) => address === target.address);
-    note('proxy', `${target.address} dev ${bridge.name}`, !found && 'no entry: nobody answers for the address');
-    noteRoute(note, socket, [target.address], target.host);
+    const found = proxies.some((one) => one.address === address);
+    note('proxy', `${address} dev ${bridge.name}`, !found && 'no entry: nobody answers for the address');
+    noteRoute(note, socket, [address], nextHop);
     return arrive();
   }
   const cx = vxlanName(member.options.vni);

@@ -7,10 +7,12 @@
  * for broadcasts, and for containers that still know the other one's own MAC. Here is whom packets are taken from (rules.ts),
  * which is written down: a daemon that begins again has to write rules before it has heard anybody.
  */
+
+import { isIPv6 } from 'node:net';
 import { findSysctl, writeSysctl } from '../../../linux/sysctl.ts';
 import type { Store, Table } from '../../../store/store.ts';
-import { type Cidr, cidrHasCidr } from '../../address/cidr.ts';
-import { addressBits, findIp } from '../../address/ip.ts';
+import { type Cidr, cidrHasCidr, cidrHasIp, parseCidr } from '../../address/cidr.ts';
+import { addressBits, type Family, findIp, formatIp } from '../../address/ip.ts';
 import { findMac, isUnicastMac } from '../../address/mac.ts';
 import type { Firewall } from '../../publish/firewall.ts';
 import type { RemoteHost } from '../remote.ts';
@@ -86,21 +88,51 @@ export class Direct {
 }
 
 /** A proxy's answers are held back for up to 0.8 s by default, and with IPv6 there are none at all. */
-function answerAtOnce({ bridge, family }: DirectUse): void {
-  const settings =
-    family === 4
-      ? { [`net/ipv4/neigh/${bridge}/proxy_delay`]: '0' }
-      : { [`net/ipv6/neigh/${bridge}/proxy_delay`]: '0', [`net/ipv6/conf/${bridge}/proxy_ndp`]: '1' };
+function answerAtOnce({ bridge, pools }: DirectUse): void {
+  const settings = {
+    [`net/ipv4/neigh/${bridge}/proxy_delay`]: '0',
+    ...(pools.some((pool) => pool.includes(':')) && {
+      [`net/ipv6/neigh/${bridge}/proxy_delay`]: '0',
+      [`net/ipv6/conf/${bridge}/proxy_ndp`]: '1',
+    }),
+  };
   for (const [name, value] of Object.entries(settings)) {
     const found = findSysctl(name);
     if (found !== undefined && found !== value) writeSysctl(name, value);
   }
 }
 
-/** The MAC address that a host says it sends by; undefined: it does not take part. Pure. */
-export function readDirect({ attributes }: Pick<RemoteHost, 'attributes'>): string | undefined {
+/** What a host says of itself when it takes part. */
+export interface DirectHost {
+  /** That it sends by. */
+  readonly mac: string;
+  /** Where it takes packets of IPv6, when its address on the underlay is of IPv4. */
+  readonly linkLocal?: string;
+}
+
+const linkLocals = parseCidr('fe80::/10');
+
+/** undefined: it does not take part. Pure. */
+export function readDirect({ attributes }: Pick<RemoteHost, 'attributes'>): DirectHost | undefined {
   const mac = findMac(attributes['direct'] ?? '');
-  return mac !== undefined && isUnicastMac(mac) ? mac : undefined;
+  if (mac === undefined || !isUnicastMac(mac)) return undefined;
+  const ip = findIp(attributes['directLinkLocal'] ?? '');
+  return { mac, ...(ip && cidrHasIp(linkLocals, ip) && { linkLocal: formatIp(ip) }) };
+}
+
+/** The other way round. Pure. */
+export function directAttributes({ mac, linkLocal }: DirectHost): Record<string, string> {
+  return { direct: mac, ...(linkLocal !== undefined && { directLinkLocal: linkLocal }) };
+}
+
+/** Where a host on the segment is sent packets of the family; undefined: nowhere, they go by VXLAN. Pure. */
+export function nextHop(
+  host: string,
+  { linkLocal }: Pick<DirectHost, 'linkLocal'>,
+  family: Family,
+): string | undefined {
+  const own = isIPv6(host) ? 6 : 4;
+  return family === own ? host : family === 6 ? linkLocal : undefined;
 }
 
 /**

@@ -10,8 +10,7 @@ export interface DirectTraffic {
   readonly bridge: string;
   /** Name of the link to the segment. */
   readonly link: string;
-  readonly family: 4 | 6;
-  /** Subnets of the network, of this family. */
+  /** Subnets of the network that take part. */
   readonly pools: readonly string[];
   /** MAC addresses of the peers. */
   readonly macs: readonly string[];
@@ -19,7 +18,7 @@ export interface DirectTraffic {
 
 /** Empty without networks. */
 export function directRules(networks: readonly DirectTraffic[]): string {
-  const rules = networks.filter(({ pools }) => pools.length > 0).flatMap(networkRules);
+  const rules = networks.flatMap((network) => (['ip', 'ip6'] as const).flatMap((ip) => familyRules(ip, network)));
   if (rules.length === 0) return '';
   return [
     '  chain direct_in {',
@@ -29,9 +28,10 @@ export function directRules(networks: readonly DirectTraffic[]): string {
   ].join('\n');
 }
 
-function networkRules({ bridge, link, family, pools, macs }: DirectTraffic): string[] {
-  const ip = family === 4 ? 'ip' : 'ip6';
-  const ours = `{ ${pools.join(', ')} }`;
+function familyRules(ip: 'ip' | 'ip6', { bridge, link, pools, macs }: DirectTraffic): string[] {
+  const own = pools.filter((pool) => pool.includes(':') === (ip === 'ip6'));
+  if (own.length === 0) return [];
+  const ours = `{ ${own.join(', ')} }`;
   const within = `${ip} saddr ${ours} ${ip} daddr ${ours}`;
   return [
     ...(macs.length > 0 ? [`iifname "${link}" ether saddr { ${macs.join(', ')} } ${within} notrack accept`] : []),
