@@ -141,7 +141,8 @@ async function printLines(args: TailOptions, path: string): Promise<void> {
       for await (const text of createInterface({ input: response })) printLine(args, text);
       resolve();
     } catch (error) {
-      reject(error);
+      const ended = 'cleat-logd has ended while the log was read; the log is there again when it is back';
+      reject(response.complete ? error : new CommandFailure(ended, exitCodes.failed));
     }
   });
   call.on('error', reject);

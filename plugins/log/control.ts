@@ -2,7 +2,6 @@
 import { statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import { PluginError } from '../sdk/errors.ts';
 import type { ReadConfig } from '../sdk/log-plugin.ts';
 import { LogFrameDecoder } from '../sdk/protocol/log-frame-decoder.ts';
 import type { DeliveryStats } from './delivery/delivery.ts';
@@ -26,12 +25,14 @@ export interface LogStatus {
 
 export function logControl(sessions: LogSessions, enforce: () => void): (app: FastifyInstance) => void {
   return (app) => {
+    const closing = new AbortController();
+    app.addHook('preClose', async () => closing.abort());
     app.get('/status', async () => ({
       logs: sessions.containers.map(([id, record]) => row(logStatus(sessions, id, record))),
     }));
     app.get('/logs', async () => sessions.containers.map(([id, record]) => logStatus(sessions, id, record)));
     app.get<{ Params: { name: string } }>('/logs/:name', async ({ params }) => {
-      const { id, record } = found(sessions, params.name);
+      const { id, record } = sessions.find(params.name);
       return logStatus(sessions, id, record);
     });
     app.post('/retention', async () => {
@@ -41,21 +42,15 @@ export function logControl(sessions: LogSessions, enforce: () => void): (app: Fa
     app.get<{ Params: { name: string }; Querystring: Record<string, string> }>(
       '/logs/:name/read',
       async (request, reply) => {
-        const { record } = found(sessions, request.params.name);
+        const { record } = sessions.find(request.params.name);
         const gone = new AbortController();
         reply.raw.once('close', () => gone.abort());
-        const frames = sessions.readRecord(record, readConfig(request.query), gone.signal);
-        return reply.type('application/x-ndjson').send(Readable.from(asJsonLines(frames)));
+        const signal = AbortSignal.any([gone.signal, closing.signal]);
+        const frames = sessions.readRecord(record, readConfig(request.query), signal);
+        return reply.type('application/x-ndjson').send(Readable.from(asJsonLines(frames, closing.signal)));
       },
     );
   };
-}
-
-function found(sessions: LogSessions, name: string): { readonly id: string; readonly record: ContainerRecord } {
-  const match = sessions.find(name);
-  if (match === undefined)
-    throw new PluginError('LOG_UNKNOWN', `no container "${name}" has a log here`, { hint: 'see cleat log ls' });
-  return match;
 }
 
 function readConfig(query: Readonly<Record<string, string>>): ReadConfig {
@@ -68,7 +63,8 @@ function readConfig(query: Readonly<Record<string, string>>): ReadConfig {
   };
 }
 
-async function* asJsonLines(frames: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/** Throws when the daemon ends, so that what was read does not look complete. */
+async function* asJsonLines(frames: AsyncIterable<Buffer>, closing: AbortSignal): AsyncGenerator<string> {
   let lines: string[] = [];
   const decoder = new LogFrameDecoder((frame) => {
     lines.push(
@@ -80,6 +76,7 @@ async function* asJsonLines(frames: AsyncIterable<Buffer>): AsyncGenerator<strin
     if (lines.length > 0) yield `${lines.join('\n')}\n`;
     lines = [];
   }
+  closing.throwIfAborted();
 }
 
 function logStatus(sessions: LogSessions, id: string, record: ContainerRecord): LogStatus {

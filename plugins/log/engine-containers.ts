@@ -4,10 +4,11 @@ import { request } from 'node:http';
 const timeoutMs = 5000;
 const maxReplyBytes = 64 * 1024 * 1024;
 
-/** Ids of all containers, running or not. Rejects when the engine does not answer properly. */
-export function listEngineContainers(socketPath: string): Promise<ReadonlySet<string>> {
+/** Ids of all containers, or of those of some that there are, running or not. Rejects when the engine does not answer properly. */
+export function listEngineContainers(socketPath: string, ids?: readonly string[]): Promise<ReadonlySet<string>> {
+  const filters = ids === undefined ? '' : `&filters=${encodeURIComponent(JSON.stringify({ id: ids }))}`;
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path: '/containers/json?all=1', timeout: timeoutMs }, (response) => {
+    const call = request({ socketPath, path: `/containers/json?all=1${filters}`, timeout: timeoutMs }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on('data', (chunk: Buffer) => {

@@ -28,6 +28,8 @@ interface Candidate {
 }
 
 const makeRoomEveryMs = 250;
+/** Ids in one question: they are part of its address. */
+const mostSeen = 50;
 /** A file is ended when it covers this part of max-age, so that what is deleted with it is not much younger. */
 const ageParts = 4;
 
@@ -36,6 +38,8 @@ export class Retention {
   readonly #folder: string;
   readonly #log: Logger;
   #config: LogConfig;
+  readonly #unseen = new Set<string>();
+  #seeing = false;
   #madeRoomAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
@@ -84,6 +88,26 @@ export class Retention {
     }
   }
 
+  /** Looks which engine has a container, before it may be gone again; several that come together are asked for together. */
+  async see(containerId: string): Promise<void> {
+    this.#unseen.add(containerId);
+    if (this.#seeing) return;
+    this.#seeing = true;
+    while (this.#unseen.size > 0) {
+      const ids = [...this.#unseen].slice(0, mostSeen);
+      for (const id of ids) this.#unseen.delete(id);
+      for (const engine of this.#config.engines) {
+        try {
+          const present = await listEngineContainers(engine, ids);
+          for (const id of ids) if (present.has(id)) this.#sessions.note(id, { engine, removedAt: undefined });
+        } catch (error) {
+          this.#log.debug({ err: error, engine }, 'the engine does not tell its containers');
+        }
+      }
+    }
+    this.#seeing = false;
+  }
+
   #compare(engine: string, present: ReadonlySet<string>, id: string, record: ContainerRecord): void {
     if (present.has(id)) {
       if (record.engine !== engine || record.removedAt !== undefined)
@@ -92,10 +116,11 @@ export class Retention {
     }
     // Never seen there: it belongs to another engine, or was too short-lived to be seen; the host's limit takes care of it.
     if (record.engine !== engine) return;
-    const open = this.#sessions.openLog(id);
-    if (open !== undefined && !open.idle) return;
     const removedAt = record.removedAt ?? Date.now();
     if (record.removedAt === undefined) this.#sessions.note(id, { engine, removedAt });
+    else this.#sessions.endSessions(id);
+    const open = this.#sessions.openLog(id);
+    if (open !== undefined && !open.idle) return;
     if (Date.now() - removedAt >= this.#config.keepRemovedMs) this.#delete(id);
   }
 

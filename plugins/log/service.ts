@@ -25,6 +25,7 @@ export async function startLogService(context: DaemonContext): Promise<Service> 
     folder,
     log,
     makeRoom: () => retention.makeRoom(),
+    onUnseen: (containerId) => void retention.see(containerId),
   });
   const retention = new Retention({ sessions, folder, config, log });
   sessions.restore();

@@ -27,6 +27,8 @@ export type TurnResult = 'more' | 'empty' | 'waiting' | 'ended' | 'failed';
 export class Session {
   readonly file: string;
   readonly container: ContainerLog;
+  /** An earlier process read from the FIFO. */
+  readonly reattached: boolean;
   readonly #fifo: FifoReader;
   readonly #onEnd: (session: Session) => void;
   readonly #pace = new Pace();
@@ -38,7 +40,7 @@ export class Session {
   #maybeWritten: boolean;
   #stalled: { readonly bytes: number; readonly since: number } | undefined;
 
-  /** Throws when the FIFO cannot be opened. `reattached`: an earlier process read from it. */
+  /** Throws when the FIFO cannot be opened. */
   constructor(
     file: string,
     container: ContainerLog,
@@ -47,7 +49,7 @@ export class Session {
     this.file = file;
     this.container = container;
     this.#onEnd = options.onEnd;
-    this.#maybeWritten = options.reattached;
+    this.#maybeWritten = this.reattached = options.reattached;
     this.#fifo = new FifoReader(file, this.#onReadable);
     container.attach(this);
   }
@@ -115,7 +117,8 @@ export class Session {
     else used = this.#unfinished(data);
     this.#countDamage();
     if (used > 0) this.#fifo.consume(used);
-    return used === 0 || writer.holding ? 'waiting' : data.length < smallTurnBytes ? 'empty' : 'more';
+    if (used === 0 || writer.holding) return 'waiting';
+    return used < data.length || data.length >= smallTurnBytes ? 'more' : 'empty';
   }
 
   close(): void {

@@ -40,6 +40,8 @@ export interface LogSessionsOptions {
   readonly folder: string;
   readonly log: Logger;
   readonly makeRoom: () => boolean;
+  /** A container logs here that no engine was seen to have yet; called after StartLogging is answered. */
+  readonly onUnseen: (containerId: string) => void;
 }
 
 /** Of the 2 s in which a stop is answered. */
@@ -110,13 +112,22 @@ export class LogSessions {
     };
   }
 
-  /** The stored record of a container, by id, unique beginning of an id, or name. */
-  find(nameOrId: string): { readonly id: string; readonly record: ContainerRecord } | undefined {
+  /** The stored record of a container, by id, name (the newest of that name), or unique beginning of an id. Throws LOG_UNKNOWN. */
+  find(nameOrId: string): { readonly id: string; readonly record: ContainerRecord } {
     const entries = this.#containers.entries();
-    const matches = entries.filter(([id, { info }]) => id === nameOrId || info.containerName === `/${nameOrId}`);
-    const found = matches.length > 0 ? matches : entries.filter(([id]) => nameOrId !== '' && id.startsWith(nameOrId));
-    const newest = found.sort(([, a], [, b]) => b.since - a.since)[0];
-    return newest && { id: newest[0], record: newest[1] };
+    const named = entries
+      .filter(([id, { info }]) => id === nameOrId || info.containerName === `/${nameOrId}`)
+      .sort(([, a], [, b]) => b.since - a.since);
+    const found = named.length > 0 ? named : entries.filter(([id]) => nameOrId !== '' && id.startsWith(nameOrId));
+    const [first, second] = found;
+    if (first === undefined)
+      throw new PluginError('LOG_UNKNOWN', `no container "${nameOrId}" has a log here`, { hint: 'see cleat log ls' });
+    if (named.length === 0 && second !== undefined) {
+      throw new PluginError('LOG_UNKNOWN', `${found.length} containers that log here have an id like "${nameOrId}"`, {
+        hint: 'give more of it, or the name',
+      });
+    }
+    return { id: first[0], record: first[1] };
   }
 
   read(spec: DriverSpec, info: LogInfo, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -167,6 +178,14 @@ export class LogSessions {
 
   readRecord(record: ContainerRecord, config: ReadConfig, signal: AbortSignal): AsyncIterable<Buffer> {
     return this.read(this.#spec(record.driver), record.info, config, signal);
+  }
+
+  /** The container is gone: what is still open lost its StopLogging while this daemon was away, and the engine never ends it. */
+  endSessions(containerId: string): void {
+    for (const session of this.#of(containerId)) {
+      while (session.turn() === 'more');
+      session.close();
+    }
   }
 
   /** The container is gone: its record, and its log where one is open. Its files are the caller's. */
@@ -224,6 +243,8 @@ export class LogSessions {
       if (!this.#options.makeRoom()) throw error;
       write();
     }
+    // The engine has ended what an earlier process took up, and could not say so: who follows the log waits for the new one only.
+    for (const session of this.#of(info.containerId)) if (session.reattached) session.stop();
     try {
       this.#begin(file, this.#open(info.containerId, record), false);
     } catch (cause) {
@@ -232,6 +253,11 @@ export class LogSessions {
       const text = cause instanceof Error ? cause.message : String(cause);
       throw new PluginError('LOG_FIFO', `the log FIFO ${file} cannot be opened: ${text}`, { cause });
     }
+    if (record.engine === undefined) setImmediate(() => this.#options.onUnseen(info.containerId));
+  }
+
+  #of(containerId: string): Session[] {
+    return [...this.#sessions.values()].filter((session) => session.container.containerId === containerId);
   }
 
   async #stop(file: string): Promise<void> {

@@ -45,7 +45,7 @@ export interface ServeOptions {
   readonly tls?: { readonly key: string; readonly cert: string; readonly ca?: string };
 }
 
-/** The server for one plugin, not yet listening. `close()` lets running calls finish and ends log streams. */
+/** The server for one plugin, not yet listening. `close()` lets running calls finish and breaks log streams off. */
 export function servePlugin(plugin: Plugin, options: ServeOptions = {}): FastifyInstance {
   const app = createApp(options);
   const runner = new CallRunner({

@@ -7,8 +7,8 @@ import { untilAborted } from './lock-queue.ts';
 const FIRST_CHUNK_MS = 100;
 
 /**
- * Throws only before anything was sent. A source that fails later cuts the connection, so that the client sees a broken
- * stream and not a complete one; `onBroken` hears of it.
+ * Throws only before anything was sent. A source that fails later, or a server that closes, cuts the connection, so that the
+ * client sees a broken stream and not a complete one; `onBroken` hears of a failure.
  */
 export async function sendStream(
   reply: FastifyReply,
@@ -31,18 +31,17 @@ export async function sendStream(
     try {
       for (;;) {
         const chunk = await untilAborted(pending, signal);
+        // A source that was told to end is not at its end.
+        signal.throwIfAborted();
         if (chunk.done) break;
         if (!raw.write(chunk.value)) await once(raw, 'drain', { signal });
         pending = iterator.next();
       }
       raw.end();
     } catch (error) {
-      if (signal.aborted) raw.end();
-      else {
-        onBroken(error);
-        // What was written goes out, the mark of the end does not.
-        raw.socket?.destroySoon();
-      }
+      if (!signal.aborted) onBroken(error);
+      // What was written goes out, the mark of the end does not.
+      raw.socket?.destroySoon();
     }
   } finally {
     reply.raw.off('close', leave);

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeLogFrame } from '../../plugins/sdk/index.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { eventually } from '../support/deadline.ts';
+import { deadline, eventually } from '../support/deadline.ts';
 import { createHost, type Host } from '../support/host.ts';
 import { type LogSession, logInfo, openLogSession } from '../support/log-session.ts';
 import { requires } from '../support/requires.ts';
@@ -97,6 +97,37 @@ test('a FIFO that lost its engine ends the session at the restart', async () => 
     (await following).map(({ line }) => Buffer.from(line).toString()),
     ['before\n'],
   );
+});
+
+test('a StopLogging that was lost while the daemon was away: who follows the log of the next start does not wait for it', async () => {
+  const info = logInfo({});
+  const lost = openLogSession(logd, 'cleat-json-file', info);
+  await lost.start();
+  await lost.write('first');
+  await logd.stop();
+  await logd.start();
+  // The engine gave up telling and keeps its end open.
+  const next = openLogSession(logd, 'cleat-json-file', info);
+  await next.start();
+  const following = next.lines({ follow: true });
+  await next.write('second');
+  await next.stop();
+  assert.equal(await deadline('the follower ends', 20_000, following), ['first', 'second']);
+  lost.vanish();
+});
+
+test('a reader that the end of the daemon cuts off is told that it is not complete', async () => {
+  const session = openLogSession(logd, 'cleat-json-file', logInfo({}));
+  await session.start();
+  const broken = session.lines({ follow: true }).then(
+    () => 'complete',
+    (error: Error) => String(error),
+  );
+  await session.client.activate();
+  await logd.stop();
+  assert.match(await broken, /aborted|ECONNRESET|hang up/);
+  await logd.start();
+  await session.stop();
 });
 
 test.run();
