@@ -4,7 +4,7 @@ import { decimalSize } from './decimal-size.ts';
 
 export const engineOptions = {
   /** non-blocking: the engine puts a buffer in memory in front of the plugin and drops lines when that is full. */
-  mode: choice('mode', ['blocking', 'non-blocking']),
+  mode: choice('mode', ['', 'blocking', 'non-blocking']),
   maxBufferSize: size('max-buffer-size', {}),
   /** Drivers that write json files read from those, in Docker as here: the four below do nothing there. */
   cacheDisabled: flag('cache-disabled', { otherwise: false }),

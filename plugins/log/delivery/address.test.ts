@@ -11,7 +11,7 @@ const rules = {
 
 test('addresses as Docker writes them', () => {
   const found = parseAddresses(
-    'udp://127.0.0.1, tcp://logs.example.org:601,tcp+tls://[2001:db8::1]:6514/,unix:///run/x.sock,udp://:1514',
+    'udp://127.0.0.1, TCP://logs.example.org:601,tcp+tls://[2001:db8::1]:6514/,unix:///run/x.sock,udp://:1514',
     rules,
   );
   assert.equal(

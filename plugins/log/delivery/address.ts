@@ -23,7 +23,8 @@ export function parseAddresses(text: string, rules: AddressRules): ServerAddress
 }
 
 function parseAddress(text: string, rules: AddressRules): ServerAddress {
-  const [, protocol = '', rest = ''] = /^([a-z+]+):\/\/(.*)$/.exec(text) ?? [];
+  const [, given = '', rest = ''] = /^([a-z+]+):\/\/(.*)$/i.exec(text) ?? [];
+  const protocol = given.toLowerCase();
   if (!rules.protocols.includes(protocol)) {
     throw refused(text, rules, `use proto://address with one of the protocols ${rules.protocols.join(', ')}`);
   }

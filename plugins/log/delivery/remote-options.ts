@@ -55,9 +55,11 @@ export function remoteLimits(values: RemoteValues, driver: string): RotationLimi
     maxSize: values.maxSize ?? cacheMaxSize,
     maxFile: values.maxFile ?? cacheMaxFile ?? (cached ? defaultMaxFiles : undefined),
     maxAge: values.maxAge,
-    compress: values.compress ?? cacheCompress,
+    compress: values.compress,
   };
-  return rotationLimits(given, driver);
+  const limits = rotationLimits(given, driver);
+  // Docker takes cache-compress whether or not there is a file to compress.
+  return { ...limits, compress: values.compress ?? (cacheCompress === true && limits.maxFiles > 1) };
 }
 
 function assembleOptions(values: RemoteValues, driver: string, most = Number.MAX_SAFE_INTEGER): AssembleOptions {
