@@ -38,7 +38,11 @@ test('writes RFC3339Nano as Go does', () => {
   const writer = new Rfc3339NanoWriter();
   const text = (time: bigint): string => {
     const out = Buffer.alloc(40);
-    return out.toString('latin1', 0, writer.write(out, 0, highHalf(time), lowHalf(time)));
+    return out.toString(
+      'latin1',
+      0,
+      writer.write(new DataView(out.buffer, out.byteOffset, out.length), 0, highHalf(time), lowHalf(time)),
+    );
   };
   const second = 1_795_191_696n * 1_000_000_000n;
   assert.is(text(second), '2026-11-20T16:21:36Z');

@@ -1,3 +1,5 @@
+import { ShortText } from './short-text.ts';
+
 /**
  * Nanoseconds since 1970 as two unsigned 32-bit halves of an int64: what the wire's varint gives, without a BigInt for every
  * line. Times before 1970 have the top bit set and sort last; no engine sends them.
@@ -55,18 +57,18 @@ export class Rfc3339NanoWriter {
   /** When the second of `#prefix` begins, as halves whose lower one may be negative. */
   #high = Number.NaN;
   #low = Number.NaN;
-  readonly #prefix = Buffer.alloc(20, '.');
+  #prefix = new ShortText('');
 
   /** 20 to 30 bytes. */
-  write(out: Buffer, at: number, high: number, low: number): number {
+  write(out: DataView, at: number, high: number, low: number): number {
     let nanos = (high - this.#high) * 4294967296 + low - this.#low;
     if (!(nanos >= 0 && nanos < 1e9)) {
       nanos = nanosOf(high, low);
       this.#high = high;
       this.#low = low - nanos;
-      this.#prefix.write(new Date(secondsOf(high, low) * 1000).toISOString().slice(0, 19), 'latin1');
+      this.#prefix = new ShortText(`${new Date(secondsOf(high, low) * 1000).toISOString().slice(0, 19)}.`);
     }
-    for (let index = 0; index < 20; index++) out[at + index] = this.#prefix[index]!;
+    this.#prefix.write(out, at);
     let cursor = at + 19;
     if (nanos > 0) {
       const micros = (nanos / 1000) | 0;
@@ -75,16 +77,16 @@ export class Rfc3339NanoWriter {
       put3(out, cursor + 4, micros - millis * 1000);
       put3(out, cursor + 7, nanos - micros * 1000);
       cursor += 10;
-      while (out[cursor - 1] === 48) cursor--;
+      while (out.getUint8(cursor - 1) === 48) cursor--;
     }
-    out[cursor++] = 0x5a;
-    return cursor;
+    out.setUint8(cursor, 0x5a);
+    return cursor + 1;
   }
 }
 
-function put3(out: Buffer, at: number, number: number): void {
+function put3(out: DataView, at: number, number: number): void {
   const digit = number * 3;
-  out[at] = digits[digit]!;
-  out[at + 1] = digits[digit + 1]!;
-  out[at + 2] = digits[digit + 2]!;
+  out.setUint8(at, digits[digit]!);
+  out.setUint8(at + 1, digits[digit + 1]!);
+  out.setUint8(at + 2, digits[digit + 2]!);
 }

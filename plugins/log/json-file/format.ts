@@ -6,9 +6,12 @@
  */
 import type { LogFrame } from '../../sdk/protocol/log-entry.ts';
 import { escapeGrowth, jsonFileEscapes, writeEscaped } from '../go-json.ts';
+import { LastView } from '../last-view.ts';
 import { Rfc3339NanoWriter } from '../nano-time.ts';
+import { ShortText } from '../short-text.ts';
 
-const logKey = Buffer.from('{"log":"', 'latin1');
+const logKey = new ShortText('{"log":"');
+const outs = new LastView();
 
 export class JsonFileEncoder {
   readonly #time = new Rfc3339NanoWriter();
@@ -37,20 +40,18 @@ export class JsonFileEncoder {
     const { lineStart, lineEnd } = frame;
     const endsLine = !frame.partial || frame.last;
     const middle = frame.isStderr ? this.#stderr : this.#isStdout(frame) ? this.#stdout : this.#other(frame);
+    const view = outs.of(out);
     let cursor = at;
     if (lineEnd === lineStart && !endsLine) {
       // Go leaves out an empty log.
       out[cursor++] = 0x7b;
-      cursor += middle.bare.copy(out, cursor);
+      cursor = middle.bare.write(view, cursor);
     } else {
-      for (let index = 0; index < 8; index++) out[cursor++] = logKey[index]!;
+      cursor = logKey.write(view, cursor);
       cursor = writeEscaped(out, cursor, frame.buffer, lineStart, lineEnd, jsonFileEscapes);
-      const { whole } = middle;
-      if (endsLine && whole.length < 64) {
-        for (let index = 0; index < whole.length; index++) out[cursor++] = whole[index]!;
-      } else cursor += whole.copy(out, cursor, endsLine ? 0 : 2);
+      cursor = (endsLine ? middle.whole : middle.open).write(view, cursor);
     }
-    cursor = this.#time.write(out, cursor, frame.timeHigh, frame.timeLow);
+    cursor = this.#time.write(view, cursor, frame.timeHigh, frame.timeLow);
     out[cursor++] = 0x22;
     out[cursor++] = 0x7d;
     out[cursor++] = 0x0a;
@@ -64,9 +65,11 @@ export class JsonFileEncoder {
   #middle(stream: string): Middle {
     const streamKey = stream === '' ? '' : `"stream":"${stream}"`;
     const rest = `${streamKey}${streamKey === '' ? this.#attributes.slice(1) : this.#attributes}`;
+    const open = `"${rest === '' ? '' : ','}${rest},"time":"`;
     return {
-      whole: Buffer.from(`\\n"${rest === '' ? '' : ','}${rest},"time":"`),
-      bare: Buffer.from(`${rest}${rest === '' ? '' : ','}"time":"`),
+      whole: new ShortText(`\\n${open}`),
+      open: new ShortText(open),
+      bare: new ShortText(`${rest}${rest === '' ? '' : ','}"time":"`),
     };
   }
 
@@ -81,7 +84,9 @@ export class JsonFileEncoder {
 
 interface Middle {
   /** From the line's `\n` to the opening quote of the time. */
-  readonly whole: Buffer;
+  readonly whole: ShortText;
+  /** From the closing quote of a piece that goes on. */
+  readonly open: ShortText;
   /** The same for an entry without a log field. */
-  readonly bare: Buffer;
+  readonly bare: ShortText;
 }

@@ -95,7 +95,8 @@ export class LogFrame {
 
 /** Fills the frame from the message between start and end. false when the bytes are no LogEntry. */
 export function parseLogEntry(frame: LogFrame, buffer: Buffer, start: number, end: number): boolean {
-  frame.buffer = buffer;
+  // Storing it anew costs the garbage collector a look each time.
+  if (frame.buffer !== buffer) frame.buffer = buffer;
   frame.sourceStart = frame.sourceEnd = frame.lineStart = frame.lineEnd = start;
   frame.timeHigh = frame.timeLow = 0;
   frame.partial = false;
