@@ -142,6 +142,11 @@ async function* plainFile(
       // Looked at before reading: what is written later is then seen in the next round.
       const last = follow === undefined || follow.ended || files.newest !== file;
       const read = plain.read(buffer, 0, offset);
+      // Somebody has emptied the file, as truncate(1) does: it begins again.
+      if (read === 0 && plain.size < offset) {
+        offset = 0;
+        continue;
+      }
       const used = reply.scan(buffer, read, read < buffer.length && last);
       offset += used;
       const quiet = read < buffer.length;

@@ -167,6 +167,57 @@ for (const driver of ['cleat-json-file', 'cleat-syslog'] as const) {
   });
 }
 
+test('json-file: a file that somebody empties begins again, for those who follow it too', async () => {
+  const session = await open({ 'max-size': '2m', 'max-file': '3', compress: 'true' });
+  const following = session.lines({ follow: true });
+  await numbered(session, 0, 10_000);
+  const file = join(folderOf(session), `${session.info.containerId}-json.log`);
+  await eventually('written', async () => numbers(await session.lines({ tail: 1 }))[0] === 9999);
+  truncateSync(file);
+  await numbered(session, 10_000, 10_010);
+  await eventually('written', async () => numbers(await session.lines({ tail: 1 }))[0] === 10_009);
+  await numbered(session, 10_010, 40_000);
+  await session.stop();
+  await eventually('compressed', () => readdirSync(folderOf(session)).some((name) => name.endsWith('.gz')));
+  const followed = numbers(await following).filter((number) => number >= 10_000);
+  assert.equal(followed, range(10_000, 40_000));
+  for (const tail of [1, 25_000, 40_000])
+    assert.equal(
+      numbers(await session.lines({ tail })),
+      range(Math.max(10_000, 40_000 - tail), 40_000),
+      `tail ${tail}`,
+    );
+  const since = await session.lines({ sinceNano: 20_000n * 1_000_000_000n });
+  assert.equal(numbers(since), range(20_000, 40_000));
+});
+
+test('cleat log: what it prints, and the beginning of an id that two containers have', async () => {
+  const { containerId } = logInfo({});
+  const of = (end: string): string => `${containerId.slice(0, 40)}${end.repeat(24)}`;
+  for (const end of ['a', 'b']) {
+    const info = logInfo({}, { containerId: of(end), containerName: `/told-${end}` });
+    const session = openLogSession(logd, 'cleat-json-file', info);
+    await session.start();
+    await numbered(session, 0, 20, end);
+    await session.stop();
+  }
+  const tail = (...args: readonly string[]): Promise<string> => logd.cleat('log', 'tail', ...args);
+  assert.is(await tail('told-a', '-n', '2'), 'n 18 a\nn 19 a');
+  assert.is(await tail(of('b').slice(0, 41), '-n', '1', '-t'), '1970-01-01T00:00:19.000000000Z n 19 b');
+  const until = ['--since', '1970-01-01T00:00:05Z', '--until', '1970-01-01T00:00:06Z'];
+  assert.is(await tail('told-b', ...until), 'n 5 b\nn 6 b');
+  assert.equal(JSON.parse(await tail('told-b', '-n', '1', '--json')), {
+    time: '19000000000',
+    stream: 'stdout',
+    text: 'n 19 b\n',
+  });
+  const refused = (...args: readonly string[]): Promise<string> => tail(...args).catch((error: Error) => error.message);
+  assert.match(await refused(containerId.slice(0, 40)), /2 containers that log here have an id like/);
+  assert.match(await refused('nobody'), /no container "nobody" has a log here/);
+  assert.match(await refused('told-a', '-n', 'many'), /--tail takes a whole number/);
+  assert.match(await refused('told-a', '--since', 'yesterday'), /neither a time of RFC 3339 nor a duration/);
+});
+
 test('a line of a megabyte in pieces, empty lines, binary', async () => {
   const session = await open({});
   const id = 'cd'.repeat(32);

@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream, fstatSync, openSync, renameSync, r
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { LogFile, LogFiles } from './log-files.ts';
-import { copyTimeIndex, removeTimeIndex } from './time-index.ts';
+import { copyTimeIndex, readFingerprint, removeTimeIndex } from './time-index.ts';
 
 let queue: Promise<void> = Promise.resolve();
 
@@ -22,8 +22,9 @@ async function compress(files: LogFiles, file: LogFile): Promise<void> {
   if (file.removed || file.compressed) return;
   // Opened at once: a stream opens its path later, when a rotation may have given that name to the next file.
   const fd = openSync(file.path, 'r');
-  const source = createReadStream('', { fd });
   const inode = fstatSync(fd).ino;
+  const fingerprint = readFingerprint(fd);
+  const source = createReadStream('', { fd });
   const temporary = `${files.indexPathOf(inode)}.gz.tmp`;
   try {
     await pipeline(source, createGzip({ level: 1 }), createWriteStream(temporary, { mode: 0o640 }));
@@ -31,7 +32,7 @@ async function compress(files: LogFiles, file: LogFile): Promise<void> {
     // The chain may have been renamed meanwhile: file.path is the present name.
     const plain = file.path;
     const made = statSync(temporary);
-    copyTimeIndex(files.indexPathOf(inode), files.indexPathOf(made.ino), made.size);
+    copyTimeIndex(files.indexPathOf(inode), files.indexPathOf(made.ino), fingerprint, made.size);
     renameSync(temporary, `${plain}.gz`);
     file.path = `${plain}.gz`;
     file.compressed = true;

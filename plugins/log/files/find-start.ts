@@ -1,12 +1,11 @@
 /** Where reading has to start for `--tail` and `--since`: whole files and whole index blocks are passed over unread. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
+import { closeSync, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { compareTime } from '../nano-time.ts';
 import { fileChunks } from './file-chunks.ts';
 import type { LogFile, LogFiles } from './log-files.ts';
 import type { RecordScanner } from './record-scanner.ts';
 import { surveyRecords } from './survey.ts';
-import { fingerprintBytes, type IndexEntry, indexBlockBytes, readTimeIndex, writeTimeIndex } from './time-index.ts';
+import { type IndexEntry, indexBlockBytes, readFingerprint, readTimeIndex, writeTimeIndex } from './time-index.ts';
 
 export interface StartPosition {
   readonly file: LogFile;
@@ -99,8 +98,7 @@ function loadIndex(files: LogFiles, file: LogFile, newScanner: () => RecordScann
   if (file.compressed) return readTimeIndex(path, { compressedSize: stat.size }) ?? [];
   const fd = openSync(file.path, 'r');
   try {
-    const head = Buffer.alloc(fingerprintBytes);
-    const fingerprint = crc32(head.subarray(0, readSync(fd, head, 0, fingerprintBytes, 0)));
+    const fingerprint = readFingerprint(fd);
     const size = fstatSync(fd).size;
     const known = readTimeIndex(path, { fingerprint });
     if (known !== undefined) return known.filter((entry) => entry.end <= size);

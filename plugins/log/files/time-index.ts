@@ -108,12 +108,18 @@ export class TimeIndexWriter {
   }
 }
 
-/** Gives a compressed file the index of the plain one. */
-export function copyTimeIndex(fromPath: string, toPath: string, compressedSize: number): void {
+/** Gives a compressed file the index of the plain one, where it has one of its own: a file that somebody emptied has not. */
+export function copyTimeIndex(fromPath: string, toPath: string, fingerprint: number, compressedSize: number): void {
   const bytes = readWhole(fromPath);
-  if (bytes === undefined || bytes.length < headerBytes) return;
+  if (bytes === undefined || bytes.length < headerBytes || bytes.readUInt32LE(16) !== fingerprint) return;
   bytes.writeDoubleLE(compressedSize, 8);
   writeWhole(toPath, bytes);
+}
+
+/** Of an open log file. */
+export function readFingerprint(fd: number): number {
+  const head = Buffer.alloc(fingerprintBytes);
+  return crc32(head.subarray(0, readSync(fd, head, 0, fingerprintBytes, 0)));
 }
 
 export function writeTimeIndex(path: string, entries: readonly IndexEntry[], fingerprint: number): void {
