@@ -4,7 +4,7 @@ import type { StoreStatus } from '../network/overlay/control-plane.ts';
 import type { TraceStep } from '../network/overlay/trace.ts';
 import { type Command, toYargs } from './command.ts';
 import { callControl } from './control.ts';
-import { exitCodes } from './exit.ts';
+import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { print } from './table.ts';
 
@@ -17,6 +17,7 @@ const statusCommand: Command<NetworkOptions> = {
   describe: 'The overlay networks of this host: VNI, share of the subnet, what is known of other hosts',
   build: (yargs) => withNetwork(yargs).example('$0 overlay status', 'which networks reach how many hosts'),
   run: async (args) => {
+    await checkNetwork(args);
     const all = await callControl<OverlayNetworkRow[]>(args.runDir, 'networkd', 'GET', '/overlay/networks');
     const rows = all.filter(({ overlay }) => (args.network ?? overlay) === overlay);
     print(
@@ -51,7 +52,6 @@ const statusCommand: Command<NetworkOptions> = {
         row.networkId,
       ]),
     );
-    if (args.network !== undefined && rows.length === 0) process.exitCode = exitCodes.failed;
   },
 };
 
@@ -60,6 +60,7 @@ const peersCommand: Command<NetworkOptions> = {
   describe: 'The other hosts of each network: connection, round trip, when last heard, what is wrong',
   build: (yargs) => withNetwork(yargs).example('$0 overlay peers -n prod --json', 'one network, for a program'),
   run: async (args) => {
+    await checkNetwork(args);
     const all = await callControl<OverlayPeerRow[]>(args.runDir, 'networkd', 'GET', '/overlay/peers');
     const rows = all.filter(({ overlay }) => (args.network ?? overlay) === overlay);
     print(
@@ -146,6 +147,7 @@ const traceCommand: Command<TraceOptions> = {
       .positional('to', { type: 'string', demandOption: true, describe: 'Address or name of a container of any host' })
       .example('$0 overlay trace web 10.90.0.70', 'from web here to whoever has that address') as never,
   run: async (args) => {
+    await checkNetwork(args);
     const query = new URLSearchParams({ from: args.from, to: args.to, ...(args.network && { network: args.network }) });
     const rows = await callControl<TraceStep[]>(args.runDir, 'networkd', 'GET', `/overlay/trace?${query}`);
     print(
@@ -169,6 +171,15 @@ const rotateCommand: Command<GlobalOptions> = {
 
 function withNetwork(yargs: Parameters<NonNullable<Command<NetworkOptions>['build']>>[0]) {
   return yargs.option('network', { type: 'string', alias: 'n', describe: 'Only this one, by its cleat.network name' });
+}
+
+/** Throws when this host has no network of the name given. */
+async function checkNetwork({ network, runDir }: NetworkOptions): Promise<void> {
+  if (network === undefined) return;
+  const all = await callControl<OverlayNetworkRow[]>(runDir, 'networkd', 'GET', '/overlay/networks');
+  const names = all.map(({ overlay }) => overlay);
+  if (!names.includes(network))
+    throw new CommandFailure(`this host has no overlay network ${network}; it has ${names.join(', ') || 'none'}`);
 }
 
 export const overlayCommand: Command<GlobalOptions> = {

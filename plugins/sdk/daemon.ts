@@ -102,9 +102,10 @@ export async function runDaemons(specs: readonly DaemonSpec[], flags: DaemonFlag
   } finally {
     clearInterval(hold);
     await stopAll();
+    // Adopted descriptors, idle connections and what a start that failed left open must not hold up the end. The caller comes first:
+    // it says why, and with which exit code.
+    setImmediate(() => process.exit());
   }
-  // Adopted file descriptors and idle keep-alive connections must not hold up the end.
-  process.exit(0);
 }
 
 /** Starts one daemon inside this process. */

@@ -46,6 +46,7 @@ const seen = (exchange: Exchange): string =>
     .map((part) => `${part.hostName}:${part.network.endpoints.map(({ id }) => id).sort()}`)
     .sort()
     .join(' ');
+const stateOf = (exchange: Exchange, peer: string) => exchange.peers().find((one) => one.peer === peer)?.state;
 const sees = (exchange: Exchange, what: string) =>
   eventually(`"${what}"`, () => seen(exchange) === what, { everyMs: 10 });
 
@@ -126,6 +127,8 @@ test('another secret, garbage, and an impostor that knows the secret but makes n
       for (const frame of frames) socket.write(frame);
       if (!socket.closed) await once(socket, 'close');
     }
+    await eventually('the reason is told', () => stateOf(one, names[1]) === 'its secret is not the same as here');
+    assert.is(stateOf(stranger, names[0]), 'its secret is not the same as here');
     assert.is(seen(one), 'host-2:c', 'nobody else was heard');
     assert.is(seen(stranger), '', 'and the stranger heard nobody');
     two.change('prod', { kind: 'put', endpoint: endpoint('d') });

@@ -2,17 +2,34 @@
  * What a host of an overlay does when its links or entries are taken away, and when it was not there while others changed. Two
  * hosts with daemons; containers are records only, for nothing here needs their traffic.
  */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { callControl } from '../../plugins/cli/control.ts';
+import type { CommandError } from '../../plugins/linux/command.ts';
 import { vxlanName } from '../../plugins/network/link/names.ts';
+import type { OverlayPeerRow } from '../../plugins/network/overlay/control.ts';
 import { vniOf } from '../../plugins/network/overlay/options.ts';
 import { eventually } from '../support/deadline.ts';
-import type { Host } from '../support/host.ts';
+import { createHost, type Host } from '../support/host.ts';
 import { requires } from '../support/requires.ts';
-import { createNetwork, join, type Machine, plug, randomId, startMachine, stream, twoHosts } from './overlay-lab.ts';
+import {
+  join as attach,
+  createNetwork,
+  type Machine,
+  plug,
+  randomId,
+  startMachine,
+  stream,
+  twoHosts,
+} from './overlay-lab.ts';
 
-requires('root', 'bridge', 'veth', 'nftables');
+requires('root', 'bridge', 'veth', 'nftables', 'program:socat');
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const peers = ['192.0.2.1', '192.0.2.2'];
 const config = { overlay: { secret: 'a secret of two hosts', lease: '3s', peers } };
@@ -32,18 +49,69 @@ async function known({ host }: Machine): Promise<string> {
   return [...whole.map(([, address]) => address).sort(), ...everybody].join(' ');
 }
 
+const askPeers = ({ host, daemon }: Machine) =>
+  callControl<OverlayPeerRow[]>(host.path(daemon.runDir), 'networkd', 'GET', '/overlay/peers');
+
 const knows = (machine: Machine, what: string) =>
   eventually(`"${what}" is known`, async () => (await known(machine)) === what);
+
+test('a daemon that cannot have its configuration says why and ends', async () => {
+  const host = await createHost();
+  try {
+    const secretFile = join(host.dir, 'secret');
+    const file = join(host.dir, 'networkd.json');
+    const folders = ['--run-dir', '/run/cleat', '--state-dir', join(host.dir, 'state'), '--plugin-dir', '/run/plugins'];
+    writeFileSync(file, JSON.stringify({ overlay: { secretFile, peers } }));
+    for (const [secret, mode, words] of [
+      ['too short', 0o600, /at least 16 characters/],
+      ['a secret of two hosts', 0o644, /can be read by others: chmod 600/],
+    ] as const) {
+      writeFileSync(secretFile, secret);
+      chmodSync(secretFile, mode);
+      for (const command of ['bin/cleat-networkd', 'bin/cleat serve networkd']) {
+        const [program = '', ...args] = command.split(' ');
+        const run = host.run(join(root, program), [...args, '--config', file, ...folders]);
+        const { exitCode, stderr } = (await run.catch((error) => error)) as CommandError;
+        assert.is(exitCode, 1, command);
+        assert.match(stderr, words);
+      }
+    }
+  } finally {
+    await host.close();
+  }
+});
 
 test('links and entries that go are made again; a restart finds what has changed; a host that is gone leaves nothing', async () => {
   const { one, two, close } = await twoHosts();
   try {
     const a = await start(one);
     const b = await start(two);
+    const other = one.start('socat', ['-u', 'UDP4-RECV:4789', 'OPEN:/dev/null']);
+    await eventually('the port is taken', () => one.sh("ss -Hlun 'sport = 4789' | grep -q . && echo yes"));
+    const taken = createNetwork(a, heal()).catch((error: Error) => error.message);
+    assert.match(String(await taken), /UDP port 4789, of VXLAN cx\d+, is in use on this host/);
+    await other.stop();
     await createNetwork(a, heal());
+    await eventually('the other host has none', async () => {
+      const [peer] = await askPeers(a);
+      return peer?.state === 'nobody listens there: no cleat-networkd, or no overlay network yet';
+    });
+    const another = { ...b, networkId: randomId() };
+    await createNetwork(another, { options: { 'cleat.network': 'another' }, pool: '10.8.0.0/24' });
+    await eventually('the other host has another one', async () => {
+      const [peer] = await askPeers(a);
+      return peer?.state === 'connected' && peer.problem === 'it has no network heal';
+    });
+    await b.client.network.deleteNetwork(another);
     await createNetwork(b, heal());
-    const first = await join(b, '10.9.0.130/24');
+    const noSuch = a.daemon.cleat('overlay', 'peers', '-n', 'nosuch').catch((error: CommandError) => error.stderr);
+    assert.match(await noSuch, /no overlay network nosuch; it has heal/);
+    const first = await attach(b, '10.9.0.130/24');
     await knows(a, '10.9.0.130 all');
+    assert.equal(
+      (await askPeers(a)).map(({ problem }) => problem),
+      [''],
+    );
 
     const twice = createNetwork({ ...a, networkId: randomId() }, heal()).catch((error: Error) => error.message);
     assert.match(String(await twice), /name heal belongs to the network/);
@@ -70,7 +138,7 @@ test('links and entries that go are made again; a restart finds what has changed
     await a.daemon.kill();
     await b.client.network.leave({ networkId: b.networkId, endpointId: first });
     await b.client.network.deleteEndpoint({ networkId: b.networkId, endpointId: first });
-    await join(b, '10.9.0.131/24');
+    await attach(b, '10.9.0.131/24');
     assert.is(await known(a), '10.9.0.130 all', 'the data plane stays as it was');
     await a.daemon.start();
     await knows(a, '10.9.0.131 all');
@@ -96,8 +164,8 @@ test('over IPv6, with a daemon that is killed at any moment: traffic never stops
     const a = await start(one, { peers: underlay, lease: '30s' });
     const b = await start(two, { peers: underlay, lease: '30s' });
     for (const machine of [a, b]) await createNetwork(machine, heal());
-    await plug(a, await join(a, '10.9.0.10/24'), '10.9.0.10/24');
-    await plug(b, await join(b, '10.9.0.130/24'), '10.9.0.130/24');
+    await plug(a, await attach(a, '10.9.0.10/24'), '10.9.0.10/24');
+    await plug(b, await attach(b, '10.9.0.130/24'), '10.9.0.130/24');
     await Promise.all([knows(a, '10.9.0.130 all'), knows(b, '10.9.0.10 all')]);
     await eventually('a ping', () => one.sh('ip netns exec box ping -c1 -W1 10.9.0.130'));
     assert.match(await one.sh('ip netns exec box ip link show dev eth0'), /mtu 1430/);
@@ -105,7 +173,7 @@ test('over IPv6, with a daemon that is killed at any moment: traffic never stops
     const pings = stream(a, '10.9.0.130', 0.1);
     for (let round = 0; round < rounds; round += 1) {
       // An engine repeats a call that died with the daemon.
-      const calls = Promise.allSettled([join(a, `10.9.0.${20 + round}/24`), join(b, `10.9.0.${140 + round}/24`)]);
+      const calls = Promise.allSettled([attach(a, `10.9.0.${20 + round}/24`), attach(b, `10.9.0.${140 + round}/24`)]);
       await delay(Math.random() * 40);
       await a.daemon.kill();
       await a.daemon.start();

@@ -1,5 +1,5 @@
 /** The part `overlay` of cleat-networkd's configuration file. Secrets are only ever here and in memory. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { PluginError } from '../../sdk/errors.ts';
 import { choice, duration, integer, ip, list, type OptionSchema, parseOptions, text } from '../../sdk/index.ts';
@@ -91,11 +91,16 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
 }
 
 function readSecret(path: string): string {
+  let content: string;
   try {
-    return readFileSync(path, 'utf8').trim();
+    content = readFileSync(path, 'utf8').trim();
   } catch (error) {
     throw wrong(`the file ${path} of "overlay.secretFile" cannot be read: ${(error as Error).message}`);
   }
+  // Who can read it is a host of every network.
+  if ((statSync(path).mode & 0o077) !== 0)
+    throw wrong(`the file ${path} of "overlay.secretFile" can be read by others: chmod 600 it`);
+  return content;
 }
 
 function wrong(message: string): PluginError {

@@ -117,6 +117,7 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
         const one = status.get(peer);
         const remote = remotes.find(({ host }) => host === peer);
         const refused = remote && remote.refused > 0 ? `${remote.refused} addresses are not its to give` : '';
+        const absent = remote === undefined && one?.state === 'connected' ? `it has no network ${options.name}` : '';
         const path = options.encrypted ? undefined : prober.status(peer);
         return {
           overlay: options.name,
@@ -136,7 +137,7 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
           checksums: path?.checksums === 'good' && prober.mended ? 'mended' : (path?.checksums ?? 'unknown'),
           handshakeSeconds: options.encrypted ? seconds(tunnel.status(peer)?.handshakeMs) : null,
           endpoints: remote?.endpoints.length ?? 0,
-          problem: remote?.problem ?? (refused || (path ? prober.problem(peer) : '')),
+          problem: remote?.problem ?? (refused || absent || (path ? prober.problem(peer) : '')),
         };
       });
   });

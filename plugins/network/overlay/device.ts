@@ -52,6 +52,12 @@ export function ensureVxlan(socket: RouteSocket, plan: VxlanPlan): Link {
   } catch (error) {
     if (error instanceof PluginError) throw error;
     if (isKernelError(error, 'EEXIST')) throw taken(plan.vni, 'a VXLAN that is not ours');
+    if (isKernelError(error, 'EADDRINUSE')) {
+      throw new PluginError('NET_LINK', `UDP port ${plan.port}, of VXLAN ${name}, is in use on this host`, {
+        hint: 'see `ss -ulnp`, and end what has it; or choose another -o cleat.port, the same on every host',
+        cause: error,
+      });
+    }
     throw new PluginError('NET_LINK', `VXLAN ${name} could not be set up: ${(error as Error).message}`, {
       cause: error,
     });

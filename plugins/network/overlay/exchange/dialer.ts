@@ -5,7 +5,7 @@
 import type { TLSSocket } from 'node:tls';
 import { Conversation, type Hearing } from './conversation.ts';
 import type { Message } from './messages.ts';
-import { secureConnect } from './secure.ts';
+import { describeRefusal, secureConnect } from './secure.ts';
 
 const firstPauseMs = 100;
 /** Short: a peer that comes back is to be known again within two seconds. */
@@ -65,7 +65,7 @@ export class Dialer {
       this.#conversation.speak(greet());
     });
     socket.on('error', (error) => {
-      reason = error.message;
+      reason = describeRefusal(error);
     });
     socket.on('close', () => {
       clearTimeout(this.#timer);

@@ -2,7 +2,7 @@
 import type { Server, TLSSocket } from 'node:tls';
 import { errorLine, PluginError } from '../../../sdk/errors.ts';
 import { Conversation, type Hearing } from './conversation.ts';
-import { secureServer } from './secure.ts';
+import { describeRefusal, secureServer } from './secure.ts';
 
 /** Pings come each second. */
 const silenceMs = 5000;
@@ -36,7 +36,7 @@ export class Listener {
       // The first ones only: whoever knocks without the secret must not fill the log.
       if (refused++ < 10)
         parts.log.warn(
-          { from: socket.remoteAddress, reason: errorLine(error) },
+          { from: socket.remoteAddress, reason: describeRefusal(error) },
           'a connection without the secret was refused',
         );
     });

@@ -24,6 +24,15 @@ export function secureServer(key: Buffer, onSocket: (socket: TLSSocket) => void)
   return createServer({ ...common, handshakeTimeout: handshakeMs, pskCallback }, onSocket);
 }
 
+/** Why a connection did not come about, for whoever set up the hosts: OpenSSL's own words are for its authors. */
+export function describeRefusal(error: Error): string {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  // With another key the first encrypted record cannot be read: who got it says `bad record mac` (RFC 5246 §7.2.2).
+  if (/BAD_RECORD_MAC/.test(code)) return 'its secret is not the same as here';
+  if (code === 'ECONNREFUSED') return 'nobody listens there: no cleat-networkd, or no overlay network yet';
+  return error.message.trim();
+}
+
 export function secureConnect(key: Buffer, host: string, port: number): TLSSocket {
   return connect({
     ...common,

@@ -17,6 +17,16 @@ test('a good way: everything is known after a few rounds', () => {
   assert.equal(path.status(), { latencyMs: 3, loss: 0, mtu: 1450, mtuHole: false, silent: false, checksums: 'good' });
 });
 
+test('what was sent before the other side began is no loss', () => {
+  const path = new Path(1450);
+  walk(path, 6, () => false);
+  assert.is(path.status().loss, 1);
+  walk(path, 6, () => true);
+  assert.equal([path.status().loss, path.status().silent], [0, false]);
+  walk(path, 6, () => false);
+  assert.ok((path.status().loss ?? 0) > 0.3, 'but later it is');
+});
+
 test('checksums that are damaged are told from a way that is closed, and mending shows', () => {
   const path = new Path(1450);
   walk(path, 10, () => false);

@@ -48,6 +48,8 @@ interface Sent extends Probe {
 export class Path {
   readonly #mtu: number;
   readonly #sent: Sent[] = [];
+  /** Anything ever came back. */
+  #answered = false;
   #round = 0;
   #checksums: PathStatus['checksums'] = 'unknown';
   /** While the largest size is looked for: what passed, and what did not. */
@@ -97,6 +99,9 @@ export class Path {
     const sent = this.#sent.find((one) => one.id === id && one.backAt === undefined);
     if (!sent) return;
     sent.backAt = now;
+    // The other side begins when it hears of the network: what was sent before says nothing of the way.
+    if (!this.#answered) this.#sent.splice(0, this.#sent.indexOf(sent));
+    this.#answered = true;
     if (sent.checked) this.#checksums = 'good';
     if (sent.size > smallSize && sent.size > (this.#largest ?? 0)) this.#largest = sent.size;
     if (this.#search && sent.size > this.#search.low) this.#search = { ...this.#search, low: sent.size };
