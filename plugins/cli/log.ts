@@ -75,10 +75,11 @@ function statsRow(log: LogStatus): (string | number)[] {
     delivery === undefined ? '-' : delivery.connected ? 'connected' : (delivery.lastError ?? 'nothing to send');
   return [
     log.name,
-    log.lines ?? 0,
-    formatBytes(log.bytes ?? 0),
-    log.dropped ?? 0,
-    log.damaged ?? 0,
+    // Nothing is counted of a log that is closed.
+    log.lines ?? '-',
+    log.bytes === undefined ? '-' : formatBytes(log.bytes),
+    log.dropped ?? '-',
+    log.damaged ?? '-',
     delivery?.destination ?? '-',
     delivery?.sentLines ?? '-',
     delivery === undefined ? '-' : formatBytes(delivery.spooledBytes),
