@@ -57,10 +57,10 @@ async function* readHeld(
 ): AsyncGenerator<Buffer> {
   const follow = config.follow ? growing : undefined;
   const { files } = source;
-  // Tail 0 wants nothing of what is there, so the end is noted before anything is awaited.
+  // Noted before anything is awaited: what is written from now on is a follower's alone.
   const end = endOf(files);
-  const start = config.tail === 0 ? end : await findStart(source, config);
-  if (config.tail === 0 && follow === undefined) return;
+  if (follow === undefined && (end === undefined || config.tail === 0)) return;
+  const start = config.tail === 0 ? end : await findStart(source, config, end);
   const reply = new ReplyBuilder(source, config, hooks);
   let position: StartPosition | undefined = start;
   let file = position?.file ?? files.all[0];
@@ -72,11 +72,13 @@ async function* readHeld(
       file = files.all[0];
       continue;
     }
+    if (follow === undefined && end !== undefined && file.sequence > end.file.sequence) return;
     reply.begin(position?.file === file ? position.skip : 0);
     const from = position?.file === file ? position.offset : 0;
+    const limit = follow === undefined && file === end?.file ? end.offset : Number.POSITIVE_INFINITY;
     yield* file.compressed
-      ? compressedFile(file, from, reply, signal)
-      : plainFile(file, from, reply, files, follow, signal);
+      ? compressedFile(file, from, limit, reply, signal)
+      : plainFile(file, from, limit, reply, files, follow, signal);
     if (reply.done || signal.aborted) return;
     position = undefined;
     file = files.after(file.sequence);
@@ -84,12 +86,17 @@ async function* readHeld(
   }
 }
 
-async function findStart(source: LogSource, config: ReadConfig): Promise<StartPosition | undefined> {
+async function findStart(
+  source: LogSource,
+  config: ReadConfig,
+  end: StartPosition | undefined,
+): Promise<StartPosition | undefined> {
   const newScanner = (): RecordScanner => source.recordScanner();
-  if (config.tail !== undefined) return findTail(source.files, newScanner, config.tail);
+  if (end === undefined) return undefined;
+  if (config.tail !== undefined) return findTail(source.files, newScanner, config.tail, end);
   if (config.sinceNano === undefined) return undefined;
   const found = await findSince(source.files, newScanner, highHalf(config.sinceNano), lowHalf(config.sinceNano));
-  return found ?? endOf(source.files);
+  return found ?? end;
 }
 
 function endOf(files: LogFiles): StartPosition | undefined {
@@ -108,26 +115,32 @@ function sizeOf(file: LogFile): number {
 async function* compressedFile(
   file: LogFile,
   from: number,
+  limit: number,
   reply: ReplyBuilder,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   if (from === Number.POSITIVE_INFINITY) return;
   let rest: Buffer = Buffer.alloc(0);
+  let left = limit - from;
   for await (const chunk of gunzipChunks(file, from, () => reply.damaged(0))) {
-    const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const taken = chunk.subarray(0, left);
+    left -= taken.length;
+    const buffer = rest.length === 0 ? taken : Buffer.concat([rest, taken]);
     const used = reply.scan(buffer, buffer.length, false);
     yield* reply.take(false);
     if (reply.done || signal.aborted) return;
     rest = buffer.subarray(used);
+    if (left === 0) break;
   }
   reply.scan(rest, rest.length, true);
   yield* reply.take(true);
 }
 
-/** Reads to the file's end and, while it is the newest of a growing log, waits for more there. */
+/** Reads to the limit or the file's end and, while it is the newest of a growing log, waits for more there. */
 async function* plainFile(
   file: LogFile,
   from: number,
+  limit: number,
   reply: ReplyBuilder,
   files: LogFiles,
   follow: GrowingLog | undefined,
@@ -141,7 +154,7 @@ async function* plainFile(
     for (;;) {
       // Looked at before reading: what is written later is then seen in the next round.
       const last = follow === undefined || follow.ended || files.newest !== file;
-      const read = plain.read(buffer, 0, offset);
+      const read = Math.max(0, Math.min(plain.read(buffer, 0, offset), limit - offset));
       // Somebody has emptied the file, as truncate(1) does: it begins again.
       if (read === 0 && plain.size < offset) {
         offset = 0;
@@ -156,7 +169,8 @@ async function* plainFile(
         if (used === 0) buffer = Buffer.allocUnsafe(buffer.length * 2);
         await new Promise((resolve) => setImmediate(resolve));
       } else if (last) return;
-      else await waitForMore(follow, reply.untilMs, signal);
+      // Nothing is awaited between the look that found nothing and the wait; the client may take what was found in its own time.
+      else if (used === 0) await waitForMore(follow, reply.untilMs, signal);
       if (reply.isPast()) return;
     }
   } finally {

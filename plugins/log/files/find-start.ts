@@ -48,17 +48,19 @@ async function restReaches(
   return false;
 }
 
-/** The position that has `count` records behind it. */
+/** The position that has `count` records behind it, up to `end`: what is written meanwhile does not count. */
 export async function findTail(
   files: LogFiles,
   newScanner: () => RecordScanner,
   count: number,
+  end: StartPosition,
 ): Promise<StartPosition | undefined> {
   let wanted = count;
-  for (const file of [...files.all].reverse()) {
-    const entries = loadIndex(files, file, newScanner);
+  for (const file of files.all.filter(({ sequence }) => sequence <= end.file.sequence).reverse()) {
+    const limit = file === end.file ? end.offset : Number.POSITIVE_INFINITY;
+    const entries = loadIndex(files, file, newScanner).filter((entry) => entry.end <= limit);
     const indexed = entries.at(-1);
-    const rest = await countRecords(file, indexed?.end ?? 0, newScanner());
+    const rest = await countRecords(file, indexed?.end ?? 0, newScanner(), limit);
     if (rest >= wanted) return { file, offset: indexed?.end ?? 0, skip: rest - wanted };
     wanted -= rest;
     const records = indexed?.records ?? 0;
@@ -73,20 +75,29 @@ export async function findTail(
   return file === undefined ? undefined : { file, offset: 0, skip: 0 };
 }
 
-async function countRecords(file: LogFile, from: number, scanner: RecordScanner): Promise<number> {
+async function countRecords(file: LogFile, from: number, scanner: RecordScanner, limit: number): Promise<number> {
   let count = 0;
-  for await (const records of scanFile(file, from, scanner)) while (records.next()) count++;
+  for await (const records of scanFile(file, from, scanner, limit)) while (records.next()) count++;
   return count;
 }
 
 /** Hands out the scanner, set to piece after piece of the file; the caller runs it until `next` says no. */
-async function* scanFile(file: LogFile, from: number, scanner: RecordScanner): AsyncGenerator<RecordScanner> {
+async function* scanFile(
+  file: LogFile,
+  from: number,
+  scanner: RecordScanner,
+  limit: number = Number.POSITIVE_INFINITY,
+): AsyncGenerator<RecordScanner> {
   let rest: Buffer = Buffer.alloc(0);
+  let left = limit - from;
   for await (const chunk of fileChunks(file, from, () => {})) {
-    const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const taken = chunk.subarray(0, left);
+    left -= taken.length;
+    const buffer = rest.length === 0 ? taken : Buffer.concat([rest, taken]);
     scanner.reset(buffer, 0, buffer.length, false);
     yield scanner;
     rest = buffer.subarray(scanner.position);
+    if (left === 0) return;
   }
 }
 
