@@ -19,6 +19,7 @@ import { hostEndName, vxlanName } from '../link/names.ts';
 import type { OverlayConfig } from './config.ts';
 import { Member, type MemberParts } from './member.ts';
 import { type OverlayOptions, readOverlayOptions } from './options.ts';
+import { smallestMtu } from './probe/path.ts';
 import { shareOf } from './share.ts';
 import { findOwnUnderlay, overlayMtu } from './underlay.ts';
 
@@ -82,6 +83,7 @@ export class OverlayDriver extends BridgeDriver {
         { hint: 'create the network without --ipv6' },
       );
     }
+    if (request.ipv6.length > 0) this.#refuseNarrow(request, options);
     const parts = this.#parts.member(options);
     const { position } = findOwnUnderlay(socket, options, config());
     if (!options.store && !options.allocated)
@@ -167,6 +169,20 @@ export class OverlayDriver extends BridgeDriver {
         hint: 'remove that network, or choose another cleat.network or cleat.vni',
       });
     }
+  }
+
+  /** The kernel takes the addresses of IPv6 away from links that carry less than it needs (RFC 8200 §5). */
+  #refuseNarrow({ options }: CreateNetworkRequest, own: OverlayOptions): void {
+    if (parseNetworkOptions(options, this.#parts.services).mtu !== undefined) return;
+    const mtu = findMtu(this.#parts, own);
+    if (mtu >= smallestMtu) return;
+    throw new PluginError(
+      'PROTO_OPTION',
+      `cleat-overlay: the way between the hosts leaves ${mtu} bytes, IPv6 needs 1280`,
+      {
+        hint: `give the interface with this host's address an MTU that is larger by ${smallestMtu - mtu}, or leave IPv6 off`,
+      },
+    );
   }
 
   /** What is routed passes by the host, and not by the ports of the bridge that keep containers apart. */

@@ -2,11 +2,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Path, type Probe } from './path.ts';
 
+let now = 0;
+let id = 0;
+
 /** A way that lets through what `passes` says, with a round trip of 3 ms. */
 function walk(path: Path, rounds: number, passes: (probe: Probe) => boolean): void {
-  let id = path.rounds * 10;
   for (let round = 0; round < rounds; round += 1) {
-    const now = path.rounds * 200;
+    now += 200;
     for (const probe of path.next(now, () => id++)) if (passes(probe)) path.back(probe.id, now + 3);
   }
 }
@@ -23,6 +25,7 @@ test('what was sent before the other side began is no loss', () => {
   assert.is(path.status().loss, 1);
   walk(path, 6, () => true);
   assert.equal([path.status().loss, path.status().silent], [0, false]);
+  assert.equal([path.status().mtu, path.status().mtuHole], [1450, false]);
   walk(path, 6, () => false);
   assert.ok((path.status().loss ?? 0) > 0.3, 'but later it is');
 });

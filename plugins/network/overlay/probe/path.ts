@@ -48,8 +48,8 @@ interface Sent extends Probe {
 export class Path {
   readonly #mtu: number;
   readonly #sent: Sent[] = [];
-  /** Anything ever came back. */
-  #answered = false;
+  /** The round of the first probe that came back. */
+  #begun: number | undefined;
   #round = 0;
   #checksums: PathStatus['checksums'] = 'unknown';
   /** While the largest size is looked for: what passed, and what did not. */
@@ -64,8 +64,9 @@ export class Path {
     this.#mtu = mtu;
   }
 
+  /** Since the first answer; before it, all. */
   get rounds(): number {
-    return this.#round;
+    return this.#round - (this.#begun ?? 0);
   }
 
   /** The largest size is being looked for. */
@@ -83,7 +84,7 @@ export class Path {
     ];
     const large = this.#search
       ? Math.ceil((this.#search.low + this.#search.high) / 2)
-      : this.#hole || this.#round <= evidence || this.#round % largeEvery < evidence
+      : this.#hole || this.rounds <= evidence || this.#round % largeEvery < evidence
         ? this.#mtu
         : undefined;
     if (large !== undefined) probes.push({ checked: false, size: large });
@@ -99,9 +100,11 @@ export class Path {
     const sent = this.#sent.find((one) => one.id === id && one.backAt === undefined);
     if (!sent) return;
     sent.backAt = now;
-    // The other side begins when it hears of the network: what was sent before says nothing of the way.
-    if (!this.#answered) this.#sent.splice(0, this.#sent.indexOf(sent));
-    this.#answered = true;
+    if (this.#begun === undefined) {
+      // The other side begins when it hears of the network: what was sent before says nothing of the way.
+      this.#sent.splice(0, this.#sent.indexOf(sent));
+      this.#begun = sent.round;
+    }
     if (sent.checked) this.#checksums = 'good';
     if (sent.size > smallSize && sent.size > (this.#largest ?? 0)) this.#largest = sent.size;
     if (this.#search && sent.size > this.#search.low) this.#search = { ...this.#search, low: sent.size };
