@@ -49,6 +49,11 @@ async function known({ host }: Machine): Promise<string> {
   return [...whole.map(([, address]) => address).sort(), ...everybody].join(' ');
 }
 
+const nameHosts = (host: Host, ...lines: readonly string[]) =>
+  host.sh(
+    `printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} >/run/hosts; mount --bind /run/hosts /etc/hosts`,
+  );
+
 const askPeers = ({ host, daemon }: Machine) =>
   callControl<OverlayPeerRow[]>(host.path(daemon.runDir), 'networkd', 'GET', '/overlay/peers');
 
@@ -86,12 +91,19 @@ test('links and entries that go are made again; a restart finds what has changed
   try {
     const a = await start(one);
     const b = await start(two);
+    // As Debian has it: the own name is on loopback.
+    await nameHosts(one, '127.0.1.1 one', '192.0.2.2 two');
+    await nameHosts(two, '192.0.2.1 one', '127.0.1.1 two');
+    const refused = (list: string) =>
+      createNetwork(a, heal({ 'cleat.peers': list })).catch((error: Error) => error.message);
+    assert.match(String(await refused('one,nosuch.invalid')), /the peer nosuch\.invalid cannot be found/);
+    assert.match(String(await refused('192.0.2.1,192.0.2.300')), /use IP addresses or host names/);
     const other = one.start('socat', ['-u', 'UDP4-RECV:4789', 'OPEN:/dev/null']);
     await eventually('the port is taken', () => one.sh("ss -Hlun 'sport = 4789' | grep -q . && echo yes"));
     const taken = createNetwork(a, heal()).catch((error: Error) => error.message);
     assert.match(String(await taken), /UDP port 4789, of VXLAN cx\d+, is in use on this host/);
     await other.stop();
-    await createNetwork(a, heal());
+    await createNetwork(a, heal({ 'cleat.peers': 'one,two' }));
     await eventually('the other host has none', async () => {
       const [peer] = await askPeers(a);
       return peer?.state === 'nobody listens there: no cleat-networkd, or no overlay network yet';
@@ -103,7 +115,7 @@ test('links and entries that go are made again; a restart finds what has changed
       return peer?.state === 'connected' && peer.problem === 'it has no network heal';
     });
     await b.client.network.deleteNetwork(another);
-    await createNetwork(b, heal());
+    await createNetwork(b, heal({ 'cleat.peers': 'one, two' }));
     const noSuch = a.daemon.cleat('overlay', 'peers', '-n', 'nosuch').catch((error: CommandError) => error.stderr);
     assert.match(await noSuch, /no overlay network nosuch; it has heal/);
     const first = await attach(b, '10.9.0.130/24');

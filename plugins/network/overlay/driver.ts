@@ -19,9 +19,10 @@ import { hostEndName, vxlanName } from '../link/names.ts';
 import type { OverlayConfig } from './config.ts';
 import { Member, type MemberParts } from './member.ts';
 import { type OverlayOptions, readOverlayOptions } from './options.ts';
+import { resolvePeers } from './peers.ts';
 import { smallestMtu } from './probe/path.ts';
 import { shareOf } from './share.ts';
-import { findOwnUnderlay, overlayMtu } from './underlay.ts';
+import { addressTowards, findOwnUnderlay, overlayMtu } from './underlay.ts';
 
 /** Of the four seconds that an engine's call may take: when packets do not pass by then, they will later. */
 const createMs = 2000;
@@ -60,7 +61,9 @@ export class OverlayDriver extends BridgeDriver {
   }
 
   /** On a swarm's manager, once for each network: what the hosts will be given as its options. Refuses here what they would. */
-  async allocateNetwork({ networkId, options }: AllocateNetworkRequest): Promise<Readonly<Record<string, string>>> {
+  async allocateNetwork(request: AllocateNetworkRequest): Promise<Readonly<Record<string, string>>> {
+    const { networkId } = request;
+    const options = await this.#resolve(request.options);
     parseNetworkOptions(options, this.#parts.services);
     const allocated = { 'cleat.network': networkId, ...options, 'cleat.allocated': 'true' };
     readOverlayOptions(allocated, this.#parts.config());
@@ -70,8 +73,9 @@ export class OverlayDriver extends BridgeDriver {
   /** Nothing was kept for it. */
   async freeNetwork(): Promise<void> {}
 
-  override async createNetwork(request: CreateNetworkRequest): Promise<void> {
+  override async createNetwork(given: CreateNetworkRequest): Promise<void> {
     const began = performance.now();
+    const request = { ...given, options: await this.#resolve(given.options) };
     const { config, socket } = this.#parts;
     const options = readOverlayOptions(request.options, config());
     this.#refuseTaken(request.networkId, options);
@@ -157,6 +161,11 @@ export class OverlayDriver extends BridgeDriver {
     const member = new Member(networkId, options, plan, parts);
     this.members.set(networkId, member);
     this.onMember(member);
+  }
+
+  #resolve(options: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
+    const { socket, config } = this.#parts;
+    return resolvePeers(options, (others) => config().address ?? addressTowards(socket, others));
   }
 
   #refuseTaken(networkId: string, { name, vni }: OverlayOptions): void {

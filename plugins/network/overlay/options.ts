@@ -25,7 +25,7 @@ const largestVni = 0xffffff;
 export const overlaySchema = {
   name: text('cleat.network', { ...names }),
   vni: integer('cleat.vni', { min: 1, max: largestVni }),
-  peers: list('cleat.peers', { item: 'ip' }),
+  peers: list('cleat.peers', { item: 'ip', expected: 'IP addresses or host names with "," between them' }),
   /** How many equal shares the subnets are cut into; more than there are hosts leaves room for later ones. */
   shares: integer('cleat.shares', { min: 1, max: 65_536 }),
   // 4789 is IANA's number for VXLAN.

@@ -33,13 +33,16 @@ export function findOwnUnderlay(
   { address, etcd }: Pick<OverlayConfig, 'address' | 'etcd'>,
 ): Underlay {
   if (!store) return findUnderlay(socket, peers, address);
-  return findUnderlay(socket, [address ?? addressTowards(socket, etcd?.endpoints ?? [])]);
+  return findUnderlay(socket, [address ?? addressTowards(socket, (etcd?.endpoints ?? []).map(hostOf))]);
 }
 
-/** The address that this host reaches the store by; that of the store itself where it is here, for so do the others. */
-function addressTowards(socket: RouteSocket, endpoints: readonly string[]): string {
-  for (const endpoint of endpoints) {
-    const host = new URL(endpoint).hostname.replace(/^\[(.*)\]$/, '$1');
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** The address that this host reaches one of these by; the other's own where it is here, for so do the others. Throws NET_OVERLAY_PEERS. */
+export function addressTowards(socket: RouteSocket, hosts: readonly string[]): string {
+  for (const host of hosts) {
     const ip = findIp(host);
     if (ip === undefined || ipRange(ip) === 'loopback') continue;
     try {
