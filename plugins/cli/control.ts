@@ -24,7 +24,12 @@ export async function callControl<T>(
     throw notReachable(runDir, daemon, error);
   });
   if (reply.status >= 200 && reply.status < 300) return reply.body as T;
-  throw new CommandFailure(replyMessage(reply), isWrongUse(reply.body) ? exitCodes.usage : exitCodes.failed);
+  throw refusal(reply);
+}
+
+/** What a daemon says with any other status. */
+export function refusal(reply: ControlReply): CommandFailure {
+  return new CommandFailure(replyMessage(reply), isWrongUse(reply.body) ? exitCodes.usage : exitCodes.failed);
 }
 
 /** Which daemons of this host answer; the others are left out. */
@@ -53,7 +58,8 @@ function exchange(socketPath: string, method: string, path: string, body: unknow
   });
 }
 
-function parseBody(text: string): unknown {
+/** JSON, or the text itself. */
+export function parseBody(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

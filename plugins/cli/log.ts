@@ -2,6 +2,7 @@
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import type { LogStatus } from '../log/control.ts';
 import { logDrivers } from '../log/drivers.ts';
 import { PluginError } from '../sdk/errors.ts';
@@ -9,7 +10,7 @@ import type { LogInfo } from '../sdk/log-plugin.ts';
 import { formatTimestamp, parseTimestamp } from '../sdk/protocol/timestamp.ts';
 import { findDurationMs } from '../sdk/units.ts';
 import { type Command, toYargs } from './command.ts';
-import { callControl } from './control.ts';
+import { callControl, parseBody, refusal } from './control.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { formatBytes, formatTable, print } from './table.ts';
@@ -139,7 +140,9 @@ async function printLines(args: TailOptions, path: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const call = get({ socketPath: join(args.runDir, 'logd.sock'), path }, async (response) => {
     try {
-      for await (const text of createInterface({ input: response })) printLine(args, text);
+      const { statusCode: status = 0 } = response;
+      if (status !== 200) throw refusal({ status, body: parseBody(await text(response)) });
+      for await (const line of createInterface({ input: response })) printLine(args, line);
       resolve();
     } catch (error) {
       const ended = 'cleat-logd has ended while the log was read; the log is there again when it is back';

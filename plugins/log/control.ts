@@ -2,9 +2,11 @@
 import { statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import { PluginError } from '../sdk/errors.ts';
 import type { ReadConfig } from '../sdk/log-plugin.ts';
 import { LogFrameDecoder } from '../sdk/protocol/log-frame-decoder.ts';
 import type { DeliveryStats } from './delivery/delivery.ts';
+import type { LogFile } from './files/log-files.ts';
 import type { ContainerRecord, LogSessions } from './sessions.ts';
 
 /** One log, as `cleat log ls` shows it. */
@@ -81,19 +83,33 @@ async function* asJsonLines(frames: AsyncIterable<Buffer>, closing: AbortSignal)
 
 function logStatus(sessions: LogSessions, id: string, record: ContainerRecord): LogStatus {
   const open = sessions.openLog(id);
-  const files = open?.files ?? sessions.prepared(record).files(sessions.place(id));
   return {
     id,
     name: record.info.containerName.replace(/^\//, ''),
     driver: record.driver,
     sessions: open?.sessions ?? 0,
-    files: files.all.map(({ path }) => ({ path, bytes: statSync(path, { throwIfNoEntry: false })?.size ?? 0 })),
+    files: filesOf(sessions, id, record).map(({ path }) => ({
+      path,
+      bytes: statSync(path, { throwIfNoEntry: false })?.size ?? 0,
+    })),
     lines: open?.writer.written.lines,
     bytes: open?.writer.written.bytes,
     dropped: open && open.drops.total.lines + (open.delivery?.stats().droppedLines ?? 0),
     damaged: open?.damaged.places,
     delivery: open?.delivery?.stats(),
   };
+}
+
+function filesOf(sessions: LogSessions, id: string, record: ContainerRecord): readonly LogFile[] {
+  const open = sessions.openLog(id);
+  if (open !== undefined) return open.files.all;
+  try {
+    return sessions.prepared(record).files(sessions.place(id)).all;
+  } catch (error) {
+    // An earlier version took options that this one refuses: the others are listed all the same.
+    if (error instanceof PluginError) return [];
+    throw error;
+  }
 }
 
 /** Flat, for `cleat status`. */

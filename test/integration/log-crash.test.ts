@@ -1,4 +1,6 @@
 /** The daemon killed at random points under load: every line of a numbered stream is in the log, in order, afterwards. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeLogFrame } from '../../plugins/sdk/index.ts';
@@ -116,14 +118,40 @@ test('a StopLogging that was lost while the daemon was away: who follows the log
   lost.vanish();
 });
 
+test('a container whose options an earlier version took: the daemon starts, and the others are listed and read', async () => {
+  const [old, other] = [logInfo({ 'max-size': '1m' }), logInfo({})].map((info) =>
+    openLogSession(logd, 'cleat-json-file', info),
+  ) as [LogSession, LogSession];
+  for (const session of [old, other]) {
+    await session.start();
+    await session.write('kept');
+    await session.stop();
+  }
+  await logd.stop();
+  const records = new DatabaseSync(join(logd.stateDir, 'logd.db'));
+  records
+    .prepare("UPDATE records SET record = replace(record, 'max-size', 'max-size-of-old') WHERE key = ?")
+    .run(old.info.containerId);
+  records.close();
+  await logd.start();
+  const listed = JSON.parse(await logd.cleat('log', 'ls', '--json')) as { id: string }[];
+  for (const { info } of [old, other]) assert.ok(listed.some(({ id }) => id === info.containerId));
+  assert.is(await logd.cleat('log', 'tail', other.info.containerId), 'kept');
+  const refused = await logd.cleat('log', 'tail', old.info.containerId).catch((error: Error) => error.message);
+  assert.match(refused, /has no option "max-size-of-old"/);
+});
+
 test('a reader that the end of the daemon cuts off is told that it is not complete', async () => {
   const session = openLogSession(logd, 'cleat-json-file', logInfo({}));
   await session.start();
-  const broken = session.lines({ follow: true }).then(
+  await session.write('first');
+  const reading = { info: session.info, config: { follow: true } };
+  const chunks = session.client.log.readLogs(reading)[Symbol.asyncIterator]();
+  await chunks.next();
+  const broken = chunks.next().then(
     () => 'complete',
     (error: Error) => String(error),
   );
-  await session.client.activate();
   await logd.stop();
   assert.match(await broken, /aborted|ECONNRESET|hang up/);
   await logd.start();
