@@ -276,6 +276,20 @@ test('a host is known by the address that it reaches the store by, and where the
     assert.is(find('http://192.0.2.9:2379'), '192.0.2.1');
     assert.is(find('http://192.0.2.1:2379'), '192.0.2.1');
     assert.throws(() => find('http://127.0.0.1:2379'), /is not known/);
+
+    await host.sh('ip link add up1 type veth peer name down1; ip addr add 198.51.100.1/24 dev up1; ip link set up1 up');
+    const etcd = readEtcdConfig({ endpoints: ['http://192.0.2.9:2379'] });
+    const byName = (underlay: string, config = {}) =>
+      findOwnUnderlay(socket, { peers: [], store: true, underlay }, { etcd, ...config }).address;
+    assert.is(byName('up1'), '198.51.100.1');
+    assert.is(byName('up1', { address: '192.0.2.1' }), '198.51.100.1', 'the network comes first');
+    assert.is(findOwnUnderlay(socket, { peers: [], store: true }, { etcd, underlay: 'up1' }).address, '198.51.100.1');
+    assert.throws(() => byName('eth9'), /no interface eth9/);
+    assert.throws(() => byName('down1'), /down1 has no address/);
+    const peers = ['192.0.2.1', '198.51.100.1'];
+    assert.is(findOwnUnderlay(socket, { peers, store: false, underlay: 'up1' }, {}).position, 1);
+    const down = () => findOwnUnderlay(socket, { peers, store: false, underlay: 'down1' }, {});
+    assert.throws(down, /down1 has none of the peers/);
   } finally {
     await host.close();
   }

@@ -11,6 +11,8 @@ export interface OverlayConfig {
   readonly secret?: string;
   /** This host among the peers; default: the one of them that an interface of the host has. */
   readonly address?: string;
+  /** The interface with that address, in its place. */
+  readonly underlay?: string;
   readonly peers: readonly string[];
   /** The store, instead of peers. */
   readonly etcd?: EtcdConfig;
@@ -34,6 +36,7 @@ const schema = {
   secret: text('secret'),
   secretFile: text('secretFile'),
   address: ip('address'),
+  underlay: text('underlay'),
   peers: list('peers', { item: 'ip' }),
   shares: integer('shares', { min: 1, max: 65_536, otherwise: 1 }),
   scope: choice('scope', ['local', 'global'], { otherwise: 'local' }),
@@ -59,6 +62,7 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     secret: written,
     secretFile,
     address,
+    underlay,
     peers,
     shares,
     scope,
@@ -74,6 +78,7 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
   if (secret !== undefined && secret.length < leastSecret)
     throw wrong(`the secret of "overlay" must have at least ${leastSecret} characters`);
   if (address !== undefined && isIP(address) === 0) throw wrong(`"overlay.address" is no address`);
+  if (address !== undefined && underlay !== undefined) throw wrong('"overlay" has both "address" and "underlay"');
   if (etcd !== undefined && peers.length > 0)
     throw wrong('"overlay" has both "etcd" and "peers": hosts are known by one of them');
   return {
@@ -87,6 +92,7 @@ export function readOverlayConfig(section: unknown): OverlayConfig {
     ...(etcd !== undefined && { etcd }),
     ...(secret !== undefined && { secret }),
     ...(address !== undefined && { address }),
+    ...(underlay !== undefined && { underlay }),
   };
 }
 

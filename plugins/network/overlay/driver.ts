@@ -22,7 +22,7 @@ import { type OverlayOptions, readOverlayOptions } from './options.ts';
 import { resolvePeers } from './peers.ts';
 import { smallestMtu } from './probe/path.ts';
 import { shareOf } from './share.ts';
-import { addressTowards, findOwnUnderlay, overlayMtu } from './underlay.ts';
+import { findOwnUnderlay, overlayMtu, ownAddress } from './underlay.ts';
 
 /** Of the four seconds that an engine's call may take: when packets do not pass by then, they will later. */
 const createMs = 2000;
@@ -165,7 +165,9 @@ export class OverlayDriver extends BridgeDriver {
 
   #resolve(options: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
     const { socket, config } = this.#parts;
-    return resolvePeers(options, (others) => config().address ?? addressTowards(socket, others));
+    return resolvePeers(options, (others) =>
+      ownAddress(socket, { underlay: options['cleat.underlay'] }, config(), others),
+    );
   }
 
   #refuseTaken(networkId: string, { name, vni }: OverlayOptions): void {

@@ -30,6 +30,7 @@ export const overlaySchema = {
   shares: integer('cleat.shares', { min: 1, max: 65_536 }),
   // 4789 is IANA's number for VXLAN.
   port: integer('cleat.port', { min: 1, max: 65_535, otherwise: 4789 }),
+  underlay: text('cleat.underlay'),
   /** One place gives the addresses of all hosts: a swarm's manager. Set by AllocateNetwork, not by people. */
   allocated: flag('cleat.allocated', { otherwise: false }),
   encrypted: flag('encrypted', { otherwise: false }),
@@ -52,6 +53,8 @@ export interface OverlayOptions {
   /** Equal parts of each subnet, one for each peer; 0 where the store says whose an address is. */
   readonly shares: number;
   readonly port: number;
+  /** The interface by which this host reaches the others; left out: found. */
+  readonly underlay?: string;
   /** Addresses are unique because one place gives them: hosts have no parts of the subnet. */
   readonly allocated: boolean;
   /** Only by WireGuard between the hosts. */
@@ -122,6 +125,7 @@ function settle(options: OptionValues<typeof overlaySchema>, configured: Configu
     store,
     shares,
     port: options.port,
+    ...(options.underlay !== undefined && { underlay: options.underlay }),
     allocated: options.allocated,
     encrypted,
     direct: options.direct === 'on',

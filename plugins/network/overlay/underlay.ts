@@ -1,8 +1,8 @@
 /** This host among its peers: which of the addresses is its own, and what fits through the wire behind it. */
 
 import { KernelError } from '../../linux/errors.ts';
-import { listAddresses } from '../../linux/netlink/address.ts';
-import { getLink } from '../../linux/netlink/link.ts';
+import { type Address, listAddresses } from '../../linux/netlink/address.ts';
+import { findLink, getLink } from '../../linux/netlink/link.ts';
 import { getRoute } from '../../linux/netlink/route.ts';
 import type { RouteSocket } from '../../linux/netlink/route-socket.ts';
 import { PluginError } from '../../sdk/errors.ts';
@@ -26,22 +26,55 @@ export interface Underlay {
 /** RFC 7348 §5: outer Ethernet is not counted; IP, UDP 8, VXLAN 8, inner Ethernet 14. */
 const overhead = { 4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14 } as const;
 
+interface Wanted {
+  readonly underlay?: string | undefined;
+}
+type Configured = Pick<OverlayConfig, 'address' | 'underlay'>;
+
 /** By the peers of the network, or the way to the store. Throws NET_OVERLAY_PEERS. */
 export function findOwnUnderlay(
   socket: RouteSocket,
-  { peers, store }: Pick<OverlayOptions, 'peers' | 'store'>,
-  { address, etcd }: Pick<OverlayConfig, 'address' | 'etcd'>,
+  options: Pick<OverlayOptions, 'peers' | 'store'> & Wanted,
+  config: Configured & Pick<OverlayConfig, 'etcd'>,
 ): Underlay {
-  if (!store) return findUnderlay(socket, peers, address);
-  return findUnderlay(socket, [address ?? addressTowards(socket, (etcd?.endpoints ?? []).map(hostOf))]);
+  if (options.store) return findUnderlay(socket, [ownAddress(socket, options, config, hostsOf(config.etcd))]);
+  const { underlay } = options;
+  return findUnderlay(socket, options.peers, underlay === undefined ? config : { underlay });
 }
 
-function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+/** That of the interface that is wanted, or the one that is configured, or by which this host reaches others. Throws NET_OVERLAY_PEERS. */
+export function ownAddress(
+  socket: RouteSocket,
+  { underlay: wanted }: Wanted,
+  { address, underlay }: Configured,
+  others: readonly string[],
+): string {
+  if (wanted === undefined && address !== undefined) return address;
+  const name = wanted ?? underlay;
+  if (name === undefined) return addressTowards(socket, others);
+  const [found] = addressesOn(socket, name);
+  if (found === undefined)
+    throw new PluginError('NET_OVERLAY_PEERS', `the interface ${name} has no address`, { hint: 'give it one first' });
+  return found.address;
+}
+
+/** Those that other hosts can know, IPv4 first. Throws NET_OVERLAY_PEERS when there is no such interface. */
+function addressesOn(socket: RouteSocket, name: string): Address[] {
+  const link = findLink(socket, name);
+  const all = listAddresses(socket).filter(({ scope }) => scope === 'global');
+  if (link) return all.filter((one) => one.link === link.index).sort((one, other) => one.family - other.family);
+  const names = new Set(all.map((one) => getLink(socket, one.link).name));
+  throw new PluginError('NET_OVERLAY_PEERS', `this host has no interface ${name}`, {
+    hint: `interfaces with addresses are ${[...names].join(', ') || 'none'}`,
+  });
+}
+
+function hostsOf(etcd: OverlayConfig['etcd']): string[] {
+  return (etcd?.endpoints ?? []).map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
 }
 
 /** The address that this host reaches one of these by; the other's own where it is here, for so do the others. Throws NET_OVERLAY_PEERS. */
-export function addressTowards(socket: RouteSocket, hosts: readonly string[]): string {
+function addressTowards(socket: RouteSocket, hosts: readonly string[]): string {
   for (const host of hosts) {
     const ip = findIp(host);
     if (ip === undefined || ipRange(ip) === 'loopback') continue;
@@ -58,8 +91,9 @@ export function addressTowards(socket: RouteSocket, hosts: readonly string[]): s
 }
 
 /** Throws NET_OVERLAY_PEERS when the host is none of the peers. */
-export function findUnderlay(socket: RouteSocket, peers: readonly string[], configured?: string): Underlay {
-  const here = listAddresses(socket);
+export function findUnderlay(socket: RouteSocket, peers: readonly string[], config: Configured = {}): Underlay {
+  const { address: configured, underlay } = config;
+  const here = underlay === undefined ? listAddresses(socket) : addressesOn(socket, underlay);
   for (const [position, address] of peers.entries()) {
     const ip = findIp(address);
     const found = ip && here.find((one) => isSame(one.address, ip));
@@ -68,8 +102,13 @@ export function findUnderlay(socket: RouteSocket, peers: readonly string[], conf
     const { index: link, mtu: linkMtu } = getLink(socket, found.link);
     return { address, position, family: ip.family, link, linkMtu };
   }
-  const wanted = configured === undefined ? 'any of the peers' : `"overlay.address" ${configured} and is of the peers`;
-  throw new PluginError('NET_OVERLAY_PEERS', `no interface of this host has ${wanted} ${peers.join(', ')}`, {
+  const nobody =
+    underlay !== undefined
+      ? `${underlay} has none`
+      : configured === undefined
+        ? 'no interface of this host has any'
+        : `no interface of this host has "overlay.address" ${configured} and is`;
+  throw new PluginError('NET_OVERLAY_PEERS', `${nobody} of the peers ${peers.join(', ')}`, {
     hint: 'name this host too, with the address that the others reach it by; the list is the same on every host',
   });
 }
