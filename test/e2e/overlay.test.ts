@@ -49,7 +49,14 @@ interface Net {
 const peers = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
 const config = { overlay: { secret: 'a secret of three hosts', lease: '4s', peers } };
 const clear: Net = { name: 'clear', options: [], v4: '10.90.0', v6: 'fd00:90:', mtu: 1400 };
-const sealed: Net = { name: 'sealed', options: ['-o', 'encrypted'], v4: '10.91.0', v6: 'fd00:91:', mtu: 1320 };
+const localFirst = ['-o', 'cleat.dns.local-first=true'];
+const sealed: Net = {
+  name: 'sealed',
+  options: ['-o', 'encrypted', ...localFirst],
+  v4: '10.91.0',
+  v6: 'fd00:91:',
+  mtu: 1320,
+};
 const nets = [clear, sealed];
 const group = { v4: '239.1.1.5', v6: 'ff15::5' };
 const parts: { close(): Promise<void> }[] = [];
@@ -248,6 +255,8 @@ test('names are known everywhere, follow a container to another host, and leave 
       await eventually(`${from.name} finds all by their names`, () => works(from, pages));
       const asked = await from.machine.docker('exec', from.name, 'nslookup', 'all');
       for (const to of all) assert.ok(asked.includes(to.v4), `all includes ${to.v4}`);
+      const first = asked.split('\n').find((line) => line.includes(`: ${net.v4}.`)) ?? '';
+      if (net === sealed) assert.ok(first.endsWith(from.v4), `${first} is of this host`);
     }
   }
   const where = async () => {
