@@ -96,7 +96,10 @@ const tailCommand: Command<TailOptions> = {
     yargs
       .positional('container', { type: 'string', demandOption: true, describe: 'Name, id, or beginning of an id' })
       .option('tail', { alias: 'n', type: 'number', describe: 'Only the last N lines' })
-      .option('since', { type: 'string', describe: 'A time of RFC 3339, or how long ago: 10m, 1h30m' })
+      .option('since', {
+        type: 'string',
+        describe: 'A time (RFC 3339, a date, seconds since 1970), or how long ago: 10m, 1h30m',
+      })
       .option('until', { type: 'string', describe: 'Likewise' })
       .option('follow', { alias: 'f', type: 'boolean', default: false, describe: 'Go on with what is written' })
       .option('timestamps', { alias: 't', type: 'boolean', default: false, describe: 'Print the time of each line' })
@@ -119,13 +122,20 @@ const tailCommand: Command<TailOptions> = {
   },
 };
 
+/** What `docker logs` takes, in nanoseconds since 1970; a time without a zone is one of this host. */
 function parseWhen(option: string, text: string): bigint {
   const ago = findDurationMs(text);
   if (ago !== undefined) return BigInt(Math.round(Date.now() - ago)) * 1_000_000n;
   const time = parseTimestamp(text);
   if (time !== undefined) return time;
+  const [, seconds, fraction = ''] = /^(\d+)(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+  if (seconds !== undefined) return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
+  const local = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?$/.test(text)
+    ? Date.parse(text.includes('T') ? text : `${text}T00:00`)
+    : Number.NaN;
+  if (!Number.isNaN(local)) return BigInt(local) * 1_000_000n;
   throw new CommandFailure(
-    `--${option} "${text}" is neither a time of RFC 3339 nor a duration such as 10m`,
+    `--${option} "${text}" is neither a time (RFC 3339, a date, seconds since 1970) nor a duration such as 10m`,
     exitCodes.usage,
   );
 }
