@@ -99,7 +99,11 @@ const peersCommand: Command<NetworkOptions> = {
         row.problem || '-',
       ]),
     );
-    if (rows.some(({ state, problem }) => state !== 'connected' || problem !== '')) process.exitCode = exitCodes.failed;
+    const stores = await callControl<StoreStatus[]>(args.runDir, 'networkd', 'GET', '/overlay/store');
+    const silent = stores.find(({ state }) => state !== 'connected');
+    if (silent) process.stderr.write(`cleat: hosts are not heard without the store: ${silent.state}\n`);
+    if (silent || rows.some(({ state, problem }) => state !== 'connected' || problem !== ''))
+      process.exitCode = exitCodes.failed;
   },
 };
 

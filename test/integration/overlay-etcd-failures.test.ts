@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { callControl } from '../../plugins/cli/control.ts';
+import type { CommandError } from '../../plugins/linux/command.ts';
 import { vxlanName } from '../../plugins/network/link/names.ts';
 import type { StoreStatus } from '../../plugins/network/overlay/control-plane.ts';
 import { vniOf } from '../../plugins/network/overlay/options.ts';
@@ -176,6 +177,8 @@ for (const [version, members] of [
       await Promise.all(lost.map((member) => member.kill()));
       const meanwhile = await attach(b, '10.9.0.46/24');
       await eventually('the loss is seen', async () => (await store(a)) !== 'connected');
+      const blind = await a.daemon.cleat('overlay', 'peers').catch((error: CommandError) => error);
+      assert.ok(blind instanceof Error && blind.exitCode === 1 && /without the store/.test(blind.stderr));
       const refused = createNetwork(
         { ...a, networkId: 'f'.repeat(64) },
         { options: { 'cleat.network': 'other' }, pool: '10.8.0.0/24' },
