@@ -198,13 +198,20 @@ test('a way that swallows large packets is told, with what passes and what to do
     const narrow = await build(machines, {}).catch((error: Error) => error.message);
     assert.match(String(narrow), /leaves 1250 bytes, IPv6 needs 1280; .* larger by 30/);
     await hosts.one.sh(`ip link set eth0 mtu ${linkMtu}`);
-    await build(machines, {});
+    const remove = await build(machines, {});
     for (const machine of machines)
       await eventually('it is told', async () => {
         const row = await theOther(machine);
         return row?.pathMtu === 1337 && /more than 1337 bytes .*driver\.mtu=1337/.test(row.problem);
       });
     assert.is(await machines[0]?.daemon.cleat('overlay', 'peers').catch((error) => error.exitCode), 1);
+    await remove();
+    await build(machines, { 'com.docker.network.driver.mtu': '1337' });
+    for (const machine of machines)
+      await eventually('what was advised is enough', async () => {
+        const row = await theOther(machine);
+        return row?.pathMtu === 1337 && row.problem === '';
+      });
   } finally {
     way.close();
     await hosts.close();

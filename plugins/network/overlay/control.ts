@@ -137,7 +137,7 @@ function peerRows({ driver, planes, tunnel, prober }: OverlayViews): OverlayPeer
           checksums: path?.checksums === 'good' && prober.mended ? 'mended' : (path?.checksums ?? 'unknown'),
           handshakeSeconds: options.encrypted ? seconds(tunnel.status(peer)?.handshakeMs) : null,
           endpoints: remote?.endpoints.length ?? 0,
-          problem: remote?.problem ?? (refused || absent || (path ? prober.problem(peer) : '')),
+          problem: remote?.problem ?? (refused || absent || (path ? prober.problem(peer, member.plan.mtu) : '')),
         };
       });
   });

@@ -100,10 +100,10 @@ export class Prober {
     return this.#ways.get(host)?.path.status();
   }
 
-  /** What is wrong with the way to it, in words for people; empty when nothing is. */
-  problem(host: string): string {
+  /** What is wrong with the way to it for a network of that MTU, in words for people; empty when nothing is. */
+  problem(host: string, networkMtu = Number.POSITIVE_INFINITY): string {
     const status = this.status(host);
-    return status && this.#use ? pathProblem(status, this.#use.port) : '';
+    return status && this.#use ? pathProblem(status, this.#use.port, networkMtu) : '';
   }
 
   async stop(): Promise<void> {
@@ -218,10 +218,10 @@ export class Prober {
   }
 }
 
-function pathProblem({ checksums, mtuHole, mtu, silent }: PathStatus, port: number): string {
+function pathProblem({ checksums, mtuHole, mtu, silent }: PathStatus, port: number, networkMtu: number): string {
   if (silent) return `nothing passes to it by UDP ${port}: a firewall, or a NAT, which encrypted networks get through`;
   if (checksums === 'damaged') return 'checksums of packets to it are damaged on the way';
-  if (!mtuHole) return '';
+  if (!mtuHole || (mtu !== undefined && networkMtu <= mtu)) return '';
   return mtu === undefined
     ? 'large packets to it are lost on the way'
     : `packets of more than ${mtu} bytes to it are lost on the way: make the network with -o com.docker.network.driver.mtu=${mtu}`;
