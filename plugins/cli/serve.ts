@@ -4,9 +4,10 @@ import { startShimService } from '../../daemon-shim/service.ts';
 import { startLogService } from '../log/service.ts';
 import { startNetworkService } from '../network/service.ts';
 import { type DaemonSpec, runDaemons } from '../sdk/daemon.ts';
-import type { LogLevel } from '../sdk/daemon-flags.ts';
+import { type LogLevel, readConfigFile } from '../sdk/daemon-flags.ts';
 import { startVolumeService } from '../volume/service.ts';
 import type { Command } from './command.ts';
+import { CommandFailure, exitCodes } from './exit.ts';
 import type { GlobalOptions } from './global-options.ts';
 
 const specs: readonly DaemonSpec[] = [
@@ -37,7 +38,11 @@ export const serveCommand: Command<ServeOptions> = {
         choices: known.map((spec) => spec.name),
         describe: 'Which (default: all but shim)',
       })
-      .option('config', { type: 'string', describe: 'One JSON file for all, instead of /etc/cleat/NAME.json for each' })
+      .option('config', {
+        type: 'string',
+        describe:
+          'One JSON file with an object for each daemon, {"networkd": {…}, "logd": {…}}, instead of /etc/cleat/NAME.json',
+      })
       .option('plugin-dir', {
         type: 'string',
         default: '/run/docker/plugins',
@@ -53,9 +58,11 @@ export const serveCommand: Command<ServeOptions> = {
       .example('$0 serve networkd volumed logd shim', 'with the engine'),
   run: async (args) => {
     const wanted = args.daemons?.length ? known.filter((spec) => args.daemons?.includes(spec.name)) : specs;
+    if (args.config !== undefined) checkSections(args.config);
     await runDaemons(wanted, {
       configFile: args.config ?? '',
       configGiven: args.config !== undefined,
+      sections: true,
       runDir: args.runDir,
       stateDir: args.stateDir,
       pluginDir: args.pluginDir,
@@ -63,3 +70,11 @@ export const serveCommand: Command<ServeOptions> = {
     });
   },
 };
+
+/** A name of no daemon would be passed over by all. */
+function checkSections(configFile: string): void {
+  const names = known.map(({ name }) => name);
+  const strange = Object.keys(readConfigFile({ configFile, configGiven: true })).find((name) => !names.includes(name));
+  if (strange !== undefined)
+    throw new CommandFailure(`${configFile}: "${strange}" is no daemon; known: ${names.join(', ')}`, exitCodes.usage);
+}

@@ -9,6 +9,7 @@ import { RouteSocket } from '../linux/netlink/route-socket.ts';
 import type { DaemonContext, DaemonSpec, Service } from '../sdk/daemon.ts';
 import { openStore } from '../store/store.ts';
 import { startBridge } from './bridge/start.ts';
+import { checkConfigNames } from './config-names.ts';
 import { networkRoutes } from './control.ts';
 import { startDhcp } from './dhcp/start.ts';
 import { dnsServiceOptions } from './dns/options.ts';
@@ -45,6 +46,7 @@ export const networkDaemon: DaemonSpec = {
 
 export async function startNetworkService(context: DaemonContext): Promise<Service> {
   const { log, config, stateDir } = context;
+  checkConfigNames(config);
   const store = openStore(join(stateDir, 'networkd.db'), { log });
   const writer = await openRuleWriter(config['firewall'], log);
   const firewall = new Firewall(writer, log);
@@ -140,6 +142,7 @@ export async function startNetworkService(context: DaemonContext): Promise<Servi
       overlay.control(app);
     },
     reload: async (next) => {
+      checkConfigNames(next);
       ipam.reload(next['ipam']);
       dns?.reload(next['dns']);
       for (const driver of drivers) await driver.reload?.(next);

@@ -10,6 +10,8 @@ export interface DaemonFlags {
   /** Explicitly given file must exist; the default one may be missing. */
   readonly configFile: string;
   readonly configGiven: boolean;
+  /** The given file has an object for each daemon, by its name. */
+  readonly sections?: boolean;
   readonly runDir: string;
   readonly stateDir: string;
   readonly pluginDir: string;
@@ -46,8 +48,22 @@ export function parseDaemonFlags(name: string, about: string, argv: readonly str
   };
 }
 
-/** The configuration object; `{}` when the default file does not exist. */
-export function readConfig(flags: Pick<DaemonFlags, 'configFile' | 'configGiven'>): Readonly<Record<string, unknown>> {
+/** The configuration of a daemon; `{}` when the default file, or the daemon's section, does not exist. */
+export function readConfig(
+  name: string,
+  flags: Pick<DaemonFlags, 'configFile' | 'configGiven' | 'sections'>,
+): Readonly<Record<string, unknown>> {
+  const whole = readConfigFile(flags);
+  if (!flags.sections || !flags.configGiven) return whole;
+  const section = whole[name] ?? {};
+  if (!isObject(section)) throw new UsageError(`configuration file ${flags.configFile}: "${name}" must be an object`);
+  return section;
+}
+
+/** The file as it is; `{}` when the default one does not exist. */
+export function readConfigFile(
+  flags: Pick<DaemonFlags, 'configFile' | 'configGiven'>,
+): Readonly<Record<string, unknown>> {
   let text: string;
   try {
     text = readFileSync(flags.configFile, 'utf8');
@@ -62,10 +78,12 @@ export function readConfig(flags: Pick<DaemonFlags, 'configFile' | 'configGiven'
   } catch (error) {
     throw new UsageError(`configuration file ${flags.configFile} is no JSON: ${(error as Error).message}`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`configuration file ${flags.configFile} must hold one JSON object`);
-  }
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new UsageError(`configuration file ${flags.configFile} must hold one JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function defaultConfigFile(name: string): string {

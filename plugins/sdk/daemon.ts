@@ -110,7 +110,7 @@ export async function runDaemons(specs: readonly DaemonSpec[], flags: DaemonFlag
 
 /** Starts one daemon inside this process. */
 export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Logger): Promise<RunningDaemon> {
-  const config = readConfig(flags);
+  const config = readConfig(spec.name, flags);
   for (const folder of [flags.runDir, flags.stateDir, flags.pluginDir])
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   const controlPath = join(flags.runDir, `${spec.name}.sock`);
@@ -141,7 +141,7 @@ export async function startDaemon(spec: DaemonSpec, flags: DaemonFlags, log: Log
   // A daemon that is killed would otherwise never leave its compiled code for the next start (bin/run).
   flushCompileCache();
   const reload = async () => {
-    await service.reload?.(readConfig(flags));
+    await service.reload?.(readConfig(spec.name, flags));
     log.info({ file: flags.configFile }, 'configuration read again');
   };
   return { reload, stop: close };

@@ -66,21 +66,28 @@ test('a daemon that cannot have its configuration says why and ends', async () =
     const secretFile = join(host.dir, 'secret');
     const file = join(host.dir, 'networkd.json');
     const folders = ['--run-dir', '/run/cleat', '--state-dir', join(host.dir, 'state'), '--plugin-dir', '/run/plugins'];
-    writeFileSync(file, JSON.stringify({ overlay: { secretFile, peers } }));
-    for (const [secret, mode, words] of [
-      ['too short', 0o600, /at least 16 characters/],
-      ['a secret of two hosts', 0o644, /can be read by others: chmod 600/],
+    for (const [secret, mode, part, words] of [
+      ['too short', 0o600, 'overlay', /at least 16 characters/],
+      ['a secret of two hosts', 0o644, 'overlay', /can be read by others: chmod 600/],
+      ['a secret of two hosts', 0o600, 'overlai', /has no option "overlai".*did you mean "overlay"/],
     ] as const) {
       writeFileSync(secretFile, secret);
       chmodSync(secretFile, mode);
       for (const command of ['bin/cleat-networkd', 'bin/cleat serve networkd']) {
         const [program = '', ...args] = command.split(' ');
+        const networkd = { [part]: { secretFile, peers } };
+        writeFileSync(file, JSON.stringify(args.length === 0 ? networkd : { networkd, logd: {} }));
         const run = host.run(join(root, program), [...args, '--config', file, ...folders]);
         const { exitCode, stderr } = (await run.catch((error) => error)) as CommandError;
         assert.is(exitCode, 1, command);
         assert.match(stderr, words);
       }
     }
+    writeFileSync(file, JSON.stringify({ networkd: {}, lodg: {} }));
+    const run = host.run(join(root, 'bin/cleat'), ['serve', 'networkd', '--config', file, ...folders]);
+    const { exitCode, stderr } = (await run.catch((error) => error)) as CommandError;
+    assert.is(exitCode, 2);
+    assert.match(stderr, /"lodg" is no daemon; known: networkd, volumed, logd, shim/);
   } finally {
     await host.close();
   }

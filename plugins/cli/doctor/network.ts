@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { CommandError, runCommand } from '../../linux/command.ts';
 import { findRuleBackend } from '../../linux/rule-backend.ts';
 import { readFilterChoice } from '../../network/publish/open-writer.ts';
-import { defaultConfigFile, readConfig } from '../../sdk/daemon-flags.ts';
+import { defaultConfigFile, readConfigFile } from '../../sdk/daemon-flags.ts';
 import { PluginError } from '../../sdk/errors.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
 
@@ -70,7 +70,7 @@ async function lookAtPacketFilter(): Promise<Finding> {
   const configFile = defaultConfigFile('networkd');
   let wanted: ReturnType<typeof readFilterChoice>;
   try {
-    wanted = readFilterChoice(readConfig({ configFile, configGiven: false })['firewall']);
+    wanted = readFilterChoice(readConfigFile({ configFile, configGiven: false })['firewall']);
   } catch (error) {
     const how = error instanceof PluginError && error.hint !== undefined ? `${error.hint}, in ` : 'edit ';
     return fail((error as Error).message, `${how}${configFile}`);
