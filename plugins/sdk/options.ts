@@ -36,7 +36,7 @@ export function parseOptions<S extends OptionSchema>(
   for (const [name, value] of Object.entries(given)) {
     const key = Object.keys(schema).find((candidate) => schema[candidate]?.matches(name));
     const option = key === undefined ? undefined : schema[key];
-    if (key === undefined || option === undefined) throw unknownOption(schema, name, context);
+    if (key === undefined || option === undefined) throw unknownOption(name, optionNames(schema), context.driver);
     const earlier = spelled.get(key);
     if (earlier !== undefined && !option.many) {
       throw new PluginError('PROTO_OPTION', `${context.driver}: options "${earlier}" and "${name}" are the same`, {
@@ -64,12 +64,10 @@ export function optionNames(schema: OptionSchema): string[] {
     .sort();
 }
 
-function unknownOption(schema: OptionSchema, name: string, context: OptionContext): PluginError {
-  const names = optionNames(schema);
+/** PROTO_OPTION_UNKNOWN, with the name that was probably meant and all that there are. `driver`: whose options they are. */
+export function unknownOption(name: string, names: readonly string[], driver: string): PluginError {
   const nearest = nearestName(name, names);
   const known = names.length > 0 ? `known options: ${names.join(', ')}` : 'it has no options';
   const meant = nearest === undefined ? '' : `did you mean "${nearest}"? `;
-  return new PluginError('PROTO_OPTION_UNKNOWN', `${context.driver} has no option "${name}"`, {
-    hint: `${meant}${known}`,
-  });
+  return new PluginError('PROTO_OPTION_UNKNOWN', `${driver} has no option "${name}"`, { hint: `${meant}${known}` });
 }

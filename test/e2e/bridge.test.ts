@@ -92,7 +92,8 @@ for (const version of versions) {
         '-c',
         web,
       );
-      assert.is(await docker('run', '--rm', '--net', 'one', 'busybox', 'wget', '-qO-', 'http://web/'), 'page');
+      const page = () => docker('run', '--rm', '--net', 'one', 'busybox', 'wget', '-qO-', 'http://web/');
+      await eventually('the page', async () => (await page()) === 'page');
       assert.match(
         await docker('exec', 'web', 'ip', 'addr', 'show', 'eth0'),
         new RegExp(`${version === '28' ? mac : '02:42:c0:00:02:50'}[\\s\\S]*192.0.2\\.80/24[\\s\\S]*2001:db8:1::`),
@@ -192,7 +193,7 @@ async function loseEngine(version: EngineVersion): Promise<void> {
     await daemon.start();
     await engine.start();
     await docker('start', 'web');
-    assert.is(await fetchPage(host, '127.0.0.1', 8080), 'page');
+    await eventually('the page', async () => (await fetchPage(host, '127.0.0.1', 8080)) === 'page');
     await engine.wipe();
     await engine.start();
     await eventually('the forgotten network removed', async () => (await state(host)) === clean, {
