@@ -4,7 +4,7 @@
  * hand-made one of json-file (short forms for newline and carriage return only). Both escape <, > and &, U+2028 and U+2029,
  * and put U+FFFD in place of every byte that is no UTF-8: escaped in json-file and up to Go 1.23 or so, as it is in later ones.
  */
-import { LastView } from './last-view.ts';
+import { LastView, outs } from './last-view.ts';
 
 /** What a byte needs: 0 nothing, 1 an escape of one character, 2 \u00XX, 3 a look at the bytes that follow. */
 function classTable(short: string): Uint8Array {
@@ -37,7 +37,6 @@ export const escapeGrowth = 6;
 const hex = Buffer.from('0123456789abcdef', 'latin1');
 
 const sources = new LastView();
-const outs = new LastView();
 
 /** Writes the escaped bytes of source[start, end) into `out` at `at`, without quotes; returns the offset behind them. */
 export function writeEscaped(

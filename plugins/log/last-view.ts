@@ -11,3 +11,6 @@ export class LastView {
     return this.#view;
   }
 }
+
+/** Of what is written into: whoever adds to the same buffer finds its view here. */
+export const outs = new LastView();

@@ -51,6 +51,15 @@ async function linkLocalOf(host: Host): Promise<string> {
 
 const ourRoutes = (host: Host) => host.sh('ip route show proto 99; ip -6 route show proto 99');
 
+/** A container on each host, with an address of each family. */
+async function plugBoth(a: Machine, b: Machine): Promise<void> {
+  for (const [machine, v4, v6] of [
+    [a, '10.9.0.10/24', 'fd00:9::10/64'],
+    [b, '10.9.0.130/24', 'fd00:9:0:0:8000::10/64'],
+  ] as const)
+    await plug(machine, await join(machine, v4, v6), v4, v6);
+}
+
 test('plain IP between peers on the segment, from nobody else, and by VXLAN when the segment is left', async () => {
   const { one, two, segment, close } = await twoHosts();
   const stranger = await createHost({ name: 'stranger' });
@@ -60,12 +69,7 @@ test('plain IP between peers on the segment, from nobody else, and by VXLAN when
     const a = await startMachine(one, { secret, peers });
     const b = await startMachine(two, { secret, peers });
     for (const machine of [a, b]) await createNetwork(machine, { options, pool6: 'fd00:9::/64' });
-    const [here, there] = [
-      ['10.9.0.10/24', 'fd00:9::10/64'],
-      ['10.9.0.130/24', 'fd00:9:0:0:8000::10/64'],
-    ] as const;
-    await plug(a, await join(a, ...here), ...here);
-    await plug(b, await join(b, ...there), ...there);
+    await plugBoth(a, b);
 
     const wire = segment.host.start('tcpdump', ['-i', 'sw', '-nn', '-l', 'icmp and host 10.9.0.10']);
     await eventually('the capture', () => wire.output().includes('listening on'));
@@ -160,12 +164,7 @@ test('over IPv6 its own family goes directly with all of the wire, the other one
     const [a, b] = machines as [Machine, Machine];
     const whole = { ...options, 'com.docker.network.driver.mtu': '1500' };
     for (const machine of machines) await createNetwork(machine, { options: whole, pool6: 'fd00:9::/64' });
-    const [here, there] = [
-      ['10.9.0.10/24', 'fd00:9::10/64'],
-      ['10.9.0.130/24', 'fd00:9:0:0:8000::10/64'],
-    ] as const;
-    await plug(a, await join(a, ...here), ...here);
-    await plug(b, await join(b, ...there), ...there);
+    await plugBoth(a, b);
     await ttlIs(a, 'fd00:9:0:0:8000::10', 62);
     await ttlIs(b, 'fd00:9::10', 62);
     await ttlIs(a, '10.9.0.130', 64);

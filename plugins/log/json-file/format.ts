@@ -6,12 +6,11 @@
  */
 import type { LogFrame } from '../../sdk/protocol/log-entry.ts';
 import { escapeGrowth, jsonFileEscapes, writeEscaped } from '../go-json.ts';
-import { LastView } from '../last-view.ts';
+import { outs } from '../last-view.ts';
 import { Rfc3339NanoWriter } from '../nano-time.ts';
 import { ShortText } from '../short-text.ts';
 
 const logKey = new ShortText('{"log":"');
-const outs = new LastView();
 
 export class JsonFileEncoder {
   readonly #time = new Rfc3339NanoWriter();
